@@ -1,0 +1,227 @@
+-- The object for a child process. (https://nodejs.org/api/child_process.html)
+
+local core = require "mw.core.process"
+local emitter = require "mw.emitter"
+local errors = require "mw.error"
+local signals = require "mw.process.signals"
+local timers = require "mw.timers"
+
+---@class mw.Child: mw.Emitter
+---@field pid integer? nil where it could not be started
+---@field stdin mw.HandleStream?
+---@field stdout mw.HandleStream?
+---@field stderr mw.HandleStream?
+---@field stdio table<integer, mw.HandleStream> by descriptor number
+---@field connected boolean whether the channel is open
+---@field killed boolean whether kill() has sent a signal
+---@field exit_code integer? nil while it runs, or where a signal ended it
+---@field signal_code string? the signal that ended it
+---@field spawn_file string what was really run
+---@field spawn_args string[] its arguments, with argv[0]
+local Child = emitter.class "mw.child"
+
+--- Makes the object, for a process that is not started yet.
+---@param file string
+---@param argv string[]
+---@return mw.Child
+function Child.new(file, argv)
+  return setmetatable({
+    connected = false,
+    killed = false,
+    spawn_file = file,
+    spawn_args = argv,
+    stdio = {},
+  }, Child)
+end
+
+--- Takes the streams on our ends of its pipes.
+---@param streams table<integer, mw.HandleStream>
+function Child:_set_streams(streams)
+  self.stdio = streams
+  self.stdin, self.stdout, self.stderr = streams[0], streams[1], streams[2]
+end
+
+--- Takes the channel's connection.
+---@param channel mw.ChannelConnection
+function Child:_set_channel(channel)
+  self.channel, self.connected = channel, true
+  channel.on_close = function()
+    self.connected, self.channel = false, nil
+    self:emit "disconnect"
+    self:_part_closed()
+  end
+end
+
+-- `close` comes once the process and everything between it and us has ended.
+function Child:_part_closed()
+  self._open_parts = self._open_parts and self._open_parts - 1
+  if self._open_parts == 0 then
+    self:emit("close", self.exit_code, self.signal_code)
+  end
+end
+
+local function stop_watching(self)
+  timers.clear_timeout(self._timer)
+  self._timer = nil
+  if self._token then
+    self._token:off("abort", self._on_abort)
+    self._token = nil
+  end
+end
+
+-- Counts what is still open, and reads it to its end.
+local function close_parts(self)
+  local open = {}
+  for number, stream in pairs(self.stdio) do
+    if number > 0 and stream.readable_side then
+      open[#open + 1] = stream
+    end
+  end
+  self._open_parts = 1 + #open + (self.channel and 1 or 0)
+  for _, stream in ipairs(open) do
+    stream:_read_to_end(function()
+      if stream.writable_side then
+        stream:finish()
+      end
+      self:_part_closed()
+    end)
+  end
+  self:_part_closed()
+end
+
+-- The process has ended, or has never been: `err` says why.
+function Child:_ended(code, signal, err)
+  self._process = nil
+  stop_watching(self)
+  self.exit_code, self.signal_code = code, signal
+  if self.stdin then
+    self.stdin:destroy()
+  end
+  if err then
+    self:emit("error", err)
+  else
+    self:emit("exit", code, signal)
+  end
+  close_parts(self)
+end
+
+--- Sends a signal; 0 only asks whether the process is there. Returns false
+--- where it has ended.
+---@param signal? string|integer "SIGTERM" where absent
+---@return boolean
+function Child:kill(signal)
+  local number = signals.number("kill", signal == nil and "SIGTERM" or signal)
+  if number ~= 0 and signals.check(number) then
+    errors.misuse("kill: unknown signal %d (ERR_UNKNOWN_SIGNAL)", number)
+  end
+  if not self._process then
+    return false
+  end
+  local ok, code = self._process:kill(number)
+  if ok then
+    self.killed = self.killed or number ~= 0
+    return true
+  elseif code ~= "ESRCH" then
+    self:emit("error", errors.system(code, ("kill %d"):format(self.pid)))
+  end
+  return false
+end
+
+--- Sends a signal to the process and to all that descend from it. Returns
+--- false where it has ended.
+---@param signal? string|integer "SIGTERM" where absent
+---@return boolean
+function Child:kill_tree(signal)
+  local number = signals.number("kill_tree", signal == nil and "SIGTERM" or signal)
+  if signals.check(number) then
+    errors.misuse("kill_tree: unknown signal %d (ERR_UNKNOWN_SIGNAL)", number)
+  end
+  if not self._process or not self._process:kill(0) then
+    return false
+  end
+  local count, code = core.kill_tree(self.pid, number)
+  if count then
+    self.killed = true
+    return true
+  elseif code ~= "ESRCH" then
+    self:emit("error", errors.system(code, ("kill %d"):format(self.pid)))
+  end
+  return false
+end
+
+--- Closes the channel; nil and ERR_IPC_DISCONNECTED where there is none.
+---@return true? ok
+---@return mw.Error? err
+function Child:disconnect()
+  if not self.channel then
+    return nil, errors.new("ERR_IPC_DISCONNECTED", "ERR_IPC_DISCONNECTED: the channel is closed already")
+  end
+  self.connected = false
+  self.channel:close()
+  return true
+end
+
+local function for_each_part(self, method)
+  for _, part in pairs { self._process or false, self._timer or false } do
+    if part then
+      part[method](part)
+    end
+  end
+  for _, stream in pairs(self.stdio) do
+    stream[method](stream)
+  end
+  return self
+end
+
+--- Keeps the loop alive for the child and its pipes, as from the start.
+---@return mw.Child self
+function Child:ref()
+  return for_each_part(self, "ref")
+end
+
+--- Lets the loop end although the child runs.
+---@return mw.Child self
+function Child:unref()
+  return for_each_part(self, "unref")
+end
+
+--- Limits its time: after `ms` milliseconds `expire` is called.
+---@param ms integer
+---@param expire fun()
+function Child:_limit_time(ms, expire)
+  self._timer = timers.set_timeout(function()
+    self._timer = nil
+    expire()
+  end, ms)
+end
+
+local function abort_error(token)
+  return errors.new("ABORT_ERR", "ABORT_ERR: the operation was aborted", { cause = token.reason })
+end
+
+Child._abort_error = abort_error
+
+--- Watches an abort token as long as the process runs.
+---@param token mw.AbortSignal
+---@param signal integer
+function Child:_watch_token(token, signal)
+  self._token = token
+  self._on_abort = function()
+    self._token = nil
+    token:off("abort", self._on_abort)
+    if self:kill(signal) then
+      self:emit("error", abort_error(token))
+    end
+  end
+  token:on("abort", self._on_abort)
+end
+
+Child.__close = function(self)
+  self:kill()
+end
+
+function Child:__tostring()
+  return ("mw.child (%s, pid %s)"):format(self.spawn_file, self.pid or "none")
+end
+
+return Child

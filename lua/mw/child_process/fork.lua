@@ -1,0 +1,53 @@
+-- Starting another mwrun with a channel to it. (Node's fork, not fork(2).)
+
+local arguments = require "mw.child_process.arguments"
+local errors = require "mw.error"
+local options = require "mw.options"
+local process = require "mw.process"
+local spawn = require "mw.child_process.spawn"
+local stdio = require "mw.child_process.stdio"
+
+local M = {}
+
+local function stdio_of(opts)
+  local value = opts.stdio
+  if value == nil then
+    value = opts.silent and "pipe" or "inherit"
+  end
+  if type(value) == "string" then
+    return { value, value, value, "ipc" }
+  end
+  local _, ipc = stdio.parse("fork", value)
+  if not ipc then
+    errors.misuse "fork: option 'stdio' needs an 'ipc' item (ERR_CHILD_PROCESS_IPC_REQUIRED)"
+  end
+  return value
+end
+
+--- Runs a script by mwrun, with the messages' channel between it and us.
+---@param script string
+---@param args? string[]
+---@param opts? table those of spawn, and `exec_path` (another binary), `exec_argv` (its options; ours where absent), `silent` (pipes in place of our stdio)
+---@return mw.Child
+function M.fork(script, args, opts, ...)
+  local list, checked, callback = arguments.take("fork", script, args, opts, ...)
+  if callback then
+    errors.misuse "fork: takes no callback, listen to 'exit' or 'message'"
+  end
+  options.check("fork", checked, arguments.schemas.fork)
+  local argv = {}
+  for _, part in ipairs { checked.exec_argv or process.exec_argv, { script }, list } do
+    for _, item in ipairs(part) do
+      argv[#argv + 1] = tostring(item)
+    end
+  end
+  local spawn_options = {}
+  for key, value in pairs(checked) do
+    spawn_options[key] = value
+  end
+  spawn_options.shell = nil
+  spawn_options.stdio = stdio_of(checked)
+  return spawn.start("fork", checked.exec_path or process.exec_path, argv, spawn_options)
+end
+
+return M

@@ -1,0 +1,118 @@
+-- Starting a process and watching it.
+
+local Child = require "mw.child_process.child"
+local Connection = require "mw.child_process.channel"
+local arguments = require "mw.child_process.arguments"
+local core = require "mw.core.process"
+local errors = require "mw.error"
+local options = require "mw.options"
+local process = require "mw.process"
+local stdio = require "mw.child_process.stdio"
+local tick = require "mw.tick"
+
+local M = {}
+
+-- The caller's environment, or ours, with the channel's variables.
+local function with_channel(opts, ipc)
+  local env = {}
+  for name, value in pairs(opts.env or process.env) do
+    env[name] = value
+  end
+  for name, value in pairs(Connection.variables(ipc - 1, opts.serialization or "msgpack")) do
+    env[name] = value
+  end
+  return env
+end
+
+-- Tells of a failure once the caller has had the time to listen.
+local function fail_later(child, err)
+  tick.add(function()
+    child:_ended(err.errno or -1, nil, err)
+  end)
+end
+
+local function watch(child, opts)
+  local signal = arguments.kill_signal(opts)
+  if opts.timeout and opts.timeout > 0 then
+    child:_limit_time(opts.timeout, function()
+      child:kill(signal)
+    end)
+  end
+  if opts.signal then
+    child:_watch_token(opts.signal, signal)
+  end
+end
+
+local function connect(child, slots, ipc)
+  if ipc then
+    child:_set_channel(Connection.new(slots[ipc].our_end))
+    slots[ipc].our_end = nil
+  end
+end
+
+local function start(child, engine, slots, ipc, opts)
+  engine.fds, engine.blocking = stdio.descriptors(slots)
+  stdio.flush(slots)
+  stdio.lend(slots)
+  local handle, code, stage = core.spawn(engine, function(exit_code, signal)
+    child:_ended(exit_code, signal)
+  end)
+  stdio.close_child_ends(slots)
+  if not handle and (code == "EMFILE" or code == "ENFILE") then
+    stdio.close(slots)
+    return arguments.spawn_error("spawn", code, stage, engine)
+  end
+  child:_set_streams(stdio.streams(slots))
+  connect(child, slots, ipc)
+  if not handle then
+    return arguments.spawn_error("spawn", code, stage, engine)
+  end
+  child._process, child.pid = handle, handle:pid()
+  watch(child, opts)
+  tick.add(child.emit, child, "spawn")
+end
+
+--- Starts a process from checked arguments.
+---@param what string the function that was called
+---@param file string
+---@param args string[]
+---@param opts table
+---@return mw.Child
+function M.start(what, file, args, opts)
+  local slots, ipc = stdio.parse(what, opts.stdio)
+  local engine, real_file, argv = arguments.engine_options(file, args, opts)
+  local child = Child.new(real_file, argv)
+  if opts.signal and opts.signal.aborted then
+    fail_later(child, Child._abort_error(opts.signal))
+    return child
+  end
+  local opened, code = stdio.open(slots)
+  if not opened then
+    fail_later(child, arguments.spawn_error("spawn", code, "pipe", engine))
+    return child
+  end
+  if ipc then
+    engine.env = arguments.environment_list(with_channel(opts, ipc))
+  end
+  local err = start(child, engine, slots, ipc, opts)
+  if err then
+    fail_later(child, err)
+  end
+  return child
+end
+
+--- Starts a process and returns at once.
+---@param file string looked up in PATH where it has no slash
+---@param args? string[]
+---@param opts? table cwd env argv0 stdio detached uid gid shell timeout kill_signal serialization signal limits umask process_group die_with_parent max_backlog exit_flush_timeout
+---@return mw.Child child emits `spawn exit close error`, and with an "ipc" item `disconnect`
+function M.spawn(file, args, opts, ...)
+  local list, checked, callback = arguments.take("spawn", file, args, opts, ...)
+  if callback then
+    errors.misuse "spawn: takes no callback, listen to 'exit' or 'close'"
+  end
+  options.check("spawn", checked, arguments.schemas.spawn)
+  return M.start("spawn", file, list, checked)
+end
+
+return M

@@ -1,0 +1,342 @@
+-- The process itself. (https://nodejs.org/api/process.html)
+
+local command_line = require "mw.process.command_line"
+local emitter = require "mw.emitter"
+local errors = require "mw.error"
+local exit = require "mw.exit"
+local loop = require "mw.core.loop"
+local options = require "mw.options"
+local signals = require "mw.process.signals"
+local standard_input = require "mw.process.standard_input"
+local standard_output = require "mw.process.standard_output"
+local system = require "mw.core.system"
+local tick = require "mw.tick"
+local uv = require "luv"
+
+---@class mw.process
+---@field pid integer
+---@field ppid integer read live: it changes when the parent dies
+---@field argv string[] the executable, the script, its arguments
+---@field exec_argv string[] the options of mwrun that came before the script
+---@field exec_path string absolute path of the executable
+---@field title string as `ps` shows it
+---@field exit_code integer? the status at the natural end
+---@field env table<string, string> reads and writes the real environment
+---@field stdin mw.StandardInput
+---@field stdout mw.StandardOutput
+---@field stderr mw.StandardOutput
+---@field connected boolean whether there is a channel to a parent
+local process = {}
+
+local events = emitter.new()
+signals.attach(events)
+
+-- Values that are made or asked for when they are looked at.
+local getters, setters = {}, {}
+local exit_code
+
+--- Calls `fn` at an event: `exit` (status), `before_exit` (status),
+--- `uncaught_exception` (err, origin, traceback), and every signal by its name
+--- (name, number).
+---@param event string
+---@param fn function
+function process.on(event, fn)
+  events:on(event, fn)
+  return process
+end
+
+--- The same, once.
+---@param event string
+---@param fn function
+function process.once(event, fn)
+  events:once(event, fn)
+  return process
+end
+
+---@param event string
+---@param fn function
+function process.off(event, fn)
+  events:off(event, fn)
+  return process
+end
+
+---@param event? string
+function process.remove_all_listeners(event)
+  events:remove_all_listeners(event)
+  return process
+end
+
+---@param event string
+---@return integer
+function process.listener_count(event)
+  return events:listener_count(event)
+end
+
+---@param event string
+---@param ... any
+---@return boolean
+function process.emit(event, ...)
+  return events:emit(event, ...)
+end
+
+--- Waits for an event of the process, as emitters do.
+---@param event string
+---@param timeout? number
+---@return any ...
+function process.wait(event, timeout)
+  return events:wait(event, timeout)
+end
+
+process.next_tick = function(fn, ...)
+  options.argument("next_tick", "fn", fn, options.callback)
+  tick.add(fn, ...)
+end
+
+local function check_exit_code(what, code)
+  options.argument(what, "code", code, options.integer(math.mininteger))
+  return math.tointeger(code)
+end
+
+--- Ends the process: `exit` handlers, then flushing, then the end.
+---@param code? integer `exit_code`, or 0, where absent
+function process.exit(code)
+  if code ~= nil then
+    exit_code = check_exit_code("exit", code)
+  end
+  loop.exit(exit_code or 0)
+end
+
+--- Ends the process by SIGABRT, without handlers.
+function process.abort()
+  system.abort()
+end
+
+exit.set_handler(function(status)
+  exit_code = status or exit_code or 0
+  status = exit_code
+  events:emit("exit", status)
+  return exit_code or status
+end)
+
+loop.set_hook("before_exit", function()
+  events:emit("before_exit", exit_code or 0)
+end)
+
+loop.set_hook("uncaught", function(err, origin, traceback)
+  if events:listener_count "uncaught_exception" == 0 then
+    return false
+  end
+  -- Not by emit: an error in here must reach the host, which ends with 7.
+  for _, listener in ipairs(events:_take_listeners "uncaught_exception") do
+    listener(err, origin, traceback)
+  end
+  return true
+end)
+
+---@return string
+function process.cwd()
+  return assert(uv.cwd())
+end
+
+---@param directory string
+---@return true? ok
+---@return mw.Error? err
+function process.chdir(directory)
+  options.argument("chdir", "directory", directory, options.name)
+  local ok, text, code = uv.chdir(directory)
+  if not ok then
+    return nil, errors.from_luv(text, code, "chdir " .. directory, { path = directory })
+  end
+  return true
+end
+
+--- Sends a signal to a process, or (negative pid) to a process group.
+---@param pid integer
+---@param signal? string|integer "SIGTERM" where absent; 0 only asks
+---@return true? ok
+---@return mw.Error? err
+function process.kill(pid, signal)
+  options.argument("kill", "pid", pid, options.integer(math.mininteger))
+  local number = signals.number("kill", signal == nil and "SIGTERM" or signal)
+  local ok, text, code = uv.kill(math.tointeger(pid), number)
+  if not ok then
+    return nil, errors.from_luv(text, code, ("kill %d"):format(pid))
+  end
+  return true
+end
+
+--- Integer nanoseconds of a clock that only goes forward.
+---@return integer
+function process.hrtime()
+  return uv.hrtime()
+end
+
+local started = uv.hrtime()
+
+--- Seconds since the start.
+---@return number
+function process.uptime()
+  return (uv.hrtime() - started) / 1e9
+end
+
+--- Bytes: `rss` of the process, `heap_used` by Lua.
+---@return { rss: integer, heap_used: integer }
+function process.memory_usage()
+  return { rss = math.tointeger(uv.resident_set_memory()), heap_used = math.floor(collectgarbage "count" * 1024) }
+end
+
+local function microseconds(time)
+  return time.sec * 1000000 + time.usec
+end
+
+--- Microseconds of processor time, since `previous` where it is given.
+---@param previous? { user: integer, system: integer }
+---@return { user: integer, system: integer }
+function process.cpu_usage(previous)
+  options.optional("cpu_usage", "previous", previous, options.table)
+  local usage = uv.getrusage()
+  local before = previous or { user = 0, system = 0 }
+  return {
+    user = microseconds(usage.utime) - before.user,
+    system = microseconds(usage.stime) - before.system,
+  }
+end
+
+-- Node's names of what getrusage(2) tells.
+local resource_names = {
+  max_rss = "maxrss",
+  shared_memory_size = "ixrss",
+  unshared_data_size = "idrss",
+  unshared_stack_size = "isrss",
+  minor_page_fault = "minflt",
+  major_page_fault = "majflt",
+  swapped_out = "nswap",
+  fs_read = "inblock",
+  fs_write = "oublock",
+  ipc_sent = "msgsnd",
+  ipc_received = "msgrcv",
+  signals_count = "nsignals",
+  voluntary_context_switches = "nvcsw",
+  involuntary_context_switches = "nivcsw",
+}
+
+--- What getrusage(2) tells; times in microseconds, `max_rss` in kilobytes.
+---@return table<string, integer>
+function process.resource_usage()
+  local usage = uv.getrusage()
+  local result = { user_cpu_time = microseconds(usage.utime), system_cpu_time = microseconds(usage.stime) }
+  for name, field in pairs(resource_names) do
+    result[name] = usage[field]
+  end
+  return result
+end
+
+--- Reads the file mode creation mask, and sets it where one is given.
+---@param mask? integer|string a number, or text in octal
+---@return integer previous
+function process.umask(mask)
+  if type(mask) == "string" then
+    local number = mask:match "^[0-7]+$" and tonumber(mask, 8)
+    options.argument("umask", "mask", number or mask, options.integer(0, 511))
+    mask = number
+  end
+  options.optional("umask", "mask", mask, options.integer(0, 511))
+  return system.umask(mask and math.tointeger(mask))
+end
+
+process.getuid, process.getgid = uv.getuid, uv.getgid
+
+local function set_id(name, set)
+  return function(id)
+    options.argument(name, "id", id, options.integer(0, 4294967295))
+    local ok, code = set(math.tointeger(id))
+    if not ok then
+      return nil, errors.system(code, ("%s %d"):format(name, id))
+    end
+    return true
+  end
+end
+
+--- Change who the process is; true, or nil and EPERM.
+process.setuid = set_id("setuid", system.setuid)
+process.setgid = set_id("setgid", system.setgid)
+
+process.env = setmetatable({}, {
+  __index = function(_, name)
+    return type(name) == "string" and os.getenv(name) or nil
+  end,
+  __newindex = function(_, name, value)
+    options.argument("process.env", "name", name, options.name)
+    if name:find("=", 1, true) then
+      errors.misuse("process.env: bad argument 'name' (a name without '=' expected, got %q)", name)
+    end
+    if value == nil then
+      uv.os_unsetenv(name)
+      return
+    end
+    value = tostring(value)
+    options.argument("process.env", "value", value, options.text)
+    uv.os_setenv(name, value)
+  end,
+  __pairs = function()
+    return pairs(uv.os_environ())
+  end,
+})
+
+function getters.ppid()
+  return math.tointeger(uv.os_getppid())
+end
+
+function getters.title()
+  return uv.get_process_title()
+end
+
+function setters.title(title)
+  options.argument("process.title", "title", title, options.text)
+  uv.set_process_title(title)
+end
+
+function getters.exit_code()
+  return exit_code
+end
+
+function setters.exit_code(code)
+  exit_code = code ~= nil and check_exit_code("process.exit_code", code) or nil
+end
+
+-- Made on first use, and then kept as ordinary fields.
+local lazy = {
+  exec_path = function()
+    return uv.exepath()
+  end,
+  stdin = standard_input.new,
+  stdout = function()
+    return standard_output.new(1, "stdout", io.stdout)
+  end,
+  stderr = function()
+    return standard_output.new(2, "stderr", io.stderr)
+  end,
+  argv = command_line.argv,
+  exec_argv = command_line.exec_argv,
+}
+
+process.pid = math.tointeger(uv.os_getpid())
+process.connected = false
+
+return setmetatable(process, {
+  __index = function(_, name)
+    if getters[name] then
+      return getters[name]()
+    elseif lazy[name] then
+      process[name] = lazy[name]()
+      return rawget(process, name)
+    end
+  end,
+  __newindex = function(_, name, value)
+    if setters[name] then
+      setters[name](value)
+    else
+      rawset(process, name, value)
+    end
+  end,
+})

@@ -1,0 +1,187 @@
+-- A stream over a stream handle of luv: a pipe or a socket. The handle is the
+-- stream's from then on.
+
+local Duplex = require "mw.stream.duplex"
+local emitter = require "mw.emitter"
+local errors = require "mw.error"
+local exit = require "mw.exit"
+local fd = require "mw.core.fd"
+
+---@class mw.HandleStream: mw.Duplex
+local HandleStream = emitter.class("mw.stream.handle", Duplex)
+
+-- Those that hold bytes which the kernel has not taken yet.
+local unsent = {}
+
+local function close_handle(self, done)
+  local handle = self._handle
+  self._handle = nil
+  unsent[self] = nil
+  if handle and not handle:is_closing() then
+    handle:close(done)
+  elseif done then
+    done()
+  end
+end
+
+local function on_read(self, err, chunk)
+  if err then
+    self:destroy(errors.from_luv(err, nil, "read"))
+  elseif not chunk then
+    self._handle:read_stop()
+    self._started = false
+    self._source_over = true
+    if not self.writable_side or self._final_over then
+      close_handle(self)
+    end
+    self:push(nil)
+  elseif not self:push(chunk) and self._started then
+    self._started = false
+    self._handle:read_stop()
+  end
+end
+
+function HandleStream:_read()
+  if self._started or not self._handle then
+    return
+  elseif self._lent then
+    -- For the child the descriptor was made blocking.
+    self._lent = nil
+    fd.set_nonblocking(self._handle:fileno(), true)
+  end
+  self._started = true
+  self._on_read = self._on_read or function(err, chunk)
+    if self._handle then
+      on_read(self, err, chunk)
+    end
+  end
+  local ok, text, code = self._handle:read_start(self._on_read)
+  if not ok then
+    self:destroy(errors.from_luv(text, code, "read"))
+  end
+end
+
+function HandleStream:_write(chunk, done)
+  local handle = self._handle
+  local sent, text, code = handle:try_write(chunk)
+  if not sent and code ~= "EAGAIN" then
+    return done(errors.from_luv(text, code, "write"))
+  end
+  local rest = (sent or 0) > 0 and chunk:sub(sent + 1) or chunk
+  if rest == "" then
+    return done()
+  end
+  unsent[self], self._in_flight = true, rest
+  local ok, write_text, write_code = handle:write(rest, function(err)
+    unsent[self], self._in_flight = nil, nil
+    done(err and errors.from_luv(err, nil, "write"))
+  end)
+  if not ok then
+    unsent[self], self._in_flight = nil, nil
+    done(errors.from_luv(write_text, write_code, "write"))
+  end
+end
+
+function HandleStream:_final(done)
+  if not self.readable_side then
+    return close_handle(self, done)
+  end
+  local function over()
+    self._final_over = true
+    if self._source_over then
+      close_handle(self)
+    end
+    done()
+  end
+  if not self._handle or not self._handle:shutdown(over) then
+    over()
+  end
+end
+
+function HandleStream:_destroy(done)
+  close_handle(self, done)
+end
+
+--- Stops reading at once, for a child that the descriptor is lent to. What the
+--- child leaves can be read after resume().
+function HandleStream:_lend()
+  if self._handle and self._started then
+    self._handle:read_stop()
+  end
+  self._started, self._reading, self._lent = false, false, true
+  self:pause()
+  if self._on_source_end then
+    self._on_source_end()
+    self._on_source_end = nil
+  end
+end
+
+function HandleStream:_read_to_end(on_end)
+  if self._lent then
+    return on_end()
+  end
+  return Duplex._read_to_end(self, on_end)
+end
+
+--- Lets the stream keep the loop alive, as it does from the start.
+---@return mw.HandleStream self
+function HandleStream:ref()
+  if self._handle then
+    self._handle:ref()
+  end
+  return self
+end
+
+--- Lets the loop end although the stream is open.
+---@return mw.HandleStream self
+function HandleStream:unref()
+  if self._handle then
+    self._handle:unref()
+  end
+  return self
+end
+
+--- The descriptor; nil once it is closed.
+---@return integer?
+function HandleStream:fileno()
+  return self._handle and self._handle:fileno()
+end
+
+-- All bytes that the kernel has not taken, in order.
+local function rest_of(self)
+  local pieces = { self._in_flight:sub(-self._handle:get_write_queue_size()) }
+  if self._handle:get_write_queue_size() == 0 then
+    pieces[1] = ""
+  end
+  for index = self._next, self._last do
+    pieces[#pieces + 1] = self._pending[index].chunk
+  end
+  return table.concat(pieces)
+end
+
+exit.add_flusher(function(timeout)
+  local items = {}
+  for self in pairs(unsent) do
+    items[#items + 1] = { fd = self:fileno(), data = rest_of(self) }
+  end
+  if #items > 0 then
+    fd.drain(items, timeout)
+  end
+end)
+
+--- Makes a stream over a luv handle that is open.
+---@param handle userdata
+---@param sides { readable?: boolean, writable?: boolean }
+---@return mw.HandleStream
+function HandleStream.new(handle, sides)
+  local self = setmetatable({ _handle = handle }, HandleStream)
+  if sides.readable then
+    self:_init_readable()
+  end
+  if sides.writable then
+    self:_init_writable()
+  end
+  return self
+end
+
+return HandleStream

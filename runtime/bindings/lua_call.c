@@ -1,0 +1,183 @@
+#include "bindings/lua_call.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+
+static char hook_keys[MW_HOOK_COUNT]; /* their addresses are registry keys */
+static char calls_key;
+static char traceback_key;
+
+struct mw_calls *mw_calls_open(lua_State *L, uv_loop_t *loop,
+                               const char *program) {
+  struct mw_calls *calls = lua_newuserdatauv(L, sizeof *calls, 0);
+  *calls = (struct mw_calls){.main = L, .loop = loop, .program = program};
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &calls_key);
+  /* Coroutines copy this slot from the main thread when they are made. */
+  *(struct mw_calls **)lua_getextraspace(L) = calls;
+  return calls;
+}
+
+struct mw_calls *mw_calls(lua_State *L) {
+  return *(struct mw_calls **)lua_getextraspace(L);
+}
+
+uv_loop_t *mw_loop(lua_State *L) {
+  return mw_calls(L)->loop;
+}
+
+void mw_set_hook(lua_State *L, enum mw_hook hook) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &hook_keys[hook]);
+}
+
+bool mw_push_hook(lua_State *L, enum mw_hook hook) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &hook_keys[hook]) == LUA_TFUNCTION)
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+void mw_keep_traceback(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+}
+
+static int keep_error(lua_State *L) {
+  lua_settop(L, 1);
+  luaL_traceback(L, L, NULL, 1);
+  mw_keep_traceback(L);
+  return 1;
+}
+
+static int keep_error_plainly(lua_State *L) {
+  lua_settop(L, 1);
+  if (lua_type(L, 1) == LUA_TSTRING || !luaL_getmetafield(L, 1, "__tostring"))
+    return keep_error(L);
+  lua_pushnil(L);
+  mw_keep_traceback(L);
+  lua_settop(L, 1);
+  return 1;
+}
+
+int mw_pcall(lua_State *L, int nargs, int nresults, bool plain) {
+  int base = lua_gettop(L) - nargs;
+  lua_pushcfunction(L, plain ? keep_error_plainly : keep_error);
+  lua_insert(L, base);
+  int status = lua_pcall(L, nargs, nresults, base);
+  lua_remove(L, base);
+  return status;
+}
+
+void mw_message(const struct mw_calls *calls, const char *message) {
+  fflush(stdout);
+  if (calls->program)
+    fprintf(stderr, "%s: ", calls->program);
+  fprintf(stderr, "%s\n", message);
+  fflush(stderr);
+}
+
+/* (err, traceback) -> the text to print; may raise, so it runs protected. */
+static int describe_error(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_type(L, 1) == LUA_TSTRING || luaL_getmetafield(L, 1, "__tostring"))
+    luaL_tolstring(L, 1, NULL);
+  else
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lua_pushliteral(L, "\n");
+    lua_pushvalue(L, 2);
+    lua_concat(L, 3);
+  }
+  return 1;
+}
+
+/* Pops a traceback and the error value below it. */
+static void print_error(lua_State *L) {
+  lua_pushcfunction(L, describe_error);
+  lua_insert(L, -3);
+  lua_pcall(L, 2, 1, 0);
+  const char *text = lua_tostring(L, -1);
+  mw_message(mw_calls(L), text ? text : "(error in error handling)");
+  lua_pop(L, 1);
+}
+
+static void die(struct mw_calls *calls, int status) {
+  calls->dying = true;
+  calls->status = status;
+  uv_stop(calls->loop);
+}
+
+/* Tells the hook of the error on top of the stack, which stays there.
+   Returns 1 where it was handled, 0 where not, -1 where the hook failed; then
+   its own error and traceback are on top instead. */
+static int ask_uncaught_hook(lua_State *L, const char *origin) {
+  if (!mw_push_hook(L, MW_HOOK_UNCAUGHT))
+    return 0;
+  lua_pushvalue(L, -2);
+  lua_pushstring(L, origin);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  if (mw_pcall(L, 3, 1, false) != LUA_OK) {
+    lua_remove(L, -2);
+    return -1;
+  }
+  int handled = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return handled;
+}
+
+bool mw_uncaught(lua_State *L, const char *origin) {
+  struct mw_calls *calls = mw_calls(L);
+  if (calls->dying) {
+    lua_pop(L, 1);
+    return false;
+  }
+  luaL_checkstack(L, 8, NULL);
+  int answer = ask_uncaught_hook(L, origin);
+  if (answer > 0) {
+    lua_pop(L, 1);
+    return true;
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  print_error(L);
+  die(calls, answer < 0 ? 7 : 1);
+  return false;
+}
+
+bool mw_drain_ticks(lua_State *L) {
+  struct mw_calls *calls = mw_calls(L);
+  bool ran = false;
+  while (calls->tick_requested && !calls->dying &&
+         mw_push_hook(L, MW_HOOK_TICK)) {
+    ran = true;
+    calls->depth++;
+    calls->in_lua++;
+    /* The hook takes a function out of its queue before it calls it: after
+       an error the rest is still there, and the request still stands. */
+    int status = mw_pcall(L, 0, 0, false);
+    calls->in_lua--;
+    calls->depth--;
+    if (status == LUA_OK)
+      calls->tick_requested = false;
+    else
+      mw_uncaught(L, "uncaught_exception");
+  }
+  return ran;
+}
+
+int mw_call(lua_State *L, int nargs, int nresults, int flags) {
+  struct mw_calls *calls = mw_calls(L);
+  (void)flags;
+  if (calls->dying) {
+    lua_pop(L, nargs + 1);
+    return -LUA_ERRRUN;
+  }
+  int base = lua_gettop(L) - nargs - 1;
+  calls->depth++;
+  calls->in_lua++;
+  int status = mw_pcall(L, nargs, nresults, false);
+  calls->in_lua--;
+  calls->depth--;
+  if (status != LUA_OK)
+    mw_uncaught(L, "uncaught_exception");
+  if (calls->depth == 0)
+    mw_drain_ticks(L);
+  return status == LUA_OK ? lua_gettop(L) - base : -status;
+}

@@ -1,0 +1,153 @@
+#include "bindings/lua_fd.h"
+
+#include <lauxlib.h>
+#include <limits.h>
+
+#include "base/error_name.h"
+#include "base/fd.h"
+
+#define MAX_READ (64 * 1024 * 1024)
+
+static int push_failure(lua_State *L, int code) {
+  char name[MW_ERROR_NAME_SIZE];
+  lua_pushnil(L);
+  lua_pushstring(L, mw_error_name(code, name));
+  return 2;
+}
+
+static int push_outcome(lua_State *L, int code) {
+  if (code < 0)
+    return push_failure(L, code);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int check_fd(lua_State *L, int index) {
+  lua_Integer fd = luaL_checkinteger(L, index);
+  luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, index, "no descriptor");
+  return (int)fd;
+}
+
+static int push_pair(lua_State *L, int code, const int fds[2]) {
+  if (code < 0)
+    return push_failure(L, code);
+  lua_pushinteger(L, fds[0]);
+  lua_pushinteger(L, fds[1]);
+  return 2;
+}
+
+/* pipe() -> read end, write end | nil, errname */
+static int fd_pipe(lua_State *L) {
+  int fds[2];
+  int rc = mw_fd_pipe(fds);
+  return push_pair(L, rc, fds);
+}
+
+/* socketpair() -> fd, fd | nil, errname */
+static int fd_socketpair(lua_State *L) {
+  int fds[2];
+  int rc = mw_fd_socketpair(fds);
+  return push_pair(L, rc, fds);
+}
+
+/* close(fd) -> true | nil, errname */
+static int fd_close(lua_State *L) {
+  return push_outcome(L, mw_fd_close(check_fd(L, 1)));
+}
+
+/* write_all(fd, data) -> true | nil, errname */
+static int fd_write_all(lua_State *L) {
+  int fd = check_fd(L, 1);
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  return push_outcome(L, mw_fd_write_all(fd, data, len));
+}
+
+/* set_nonblocking(fd, flag) -> true | nil, errname */
+static int fd_set_nonblocking(lua_State *L) {
+  int fd = check_fd(L, 1);
+  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  return push_outcome(L, mw_fd_set_nonblocking(fd, lua_toboolean(L, 2)));
+}
+
+/* kind(fd) -> name | nil, errname */
+static int fd_kind(lua_State *L) {
+  const char *kind;
+  int rc = mw_fd_kind(check_fd(L, 1), &kind);
+  if (rc < 0)
+    return push_failure(L, rc);
+  lua_pushstring(L, kind);
+  return 1;
+}
+
+/* read(fd, n) -> string, "" at the end of file | nil, errname */
+static int fd_read(lua_State *L) {
+  int fd = check_fd(L, 1);
+  lua_Integer size = luaL_checkinteger(L, 2);
+  luaL_Buffer buffer;
+  char *data;
+  int n;
+  luaL_argcheck(L, size > 0 && size <= MAX_READ, 2, "out of range");
+  data = luaL_buffinitsize(L, &buffer, (size_t)size);
+  n = mw_fd_read(fd, data, (size_t)size);
+  if (n < 0)
+    return push_failure(L, n);
+  luaL_pushresultsize(&buffer, (size_t)n);
+  return 1;
+}
+
+/* Reads {fd=, data=} on top of the stack; the list holds on to the data. */
+static void check_item(lua_State *L, struct mw_fd_item *item) {
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_pushliteral(L, "fd");
+  lua_rawget(L, -2);
+  item->fd = check_fd(L, -1);
+  lua_pushliteral(L, "data");
+  lua_rawget(L, -3);
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "bad field 'data' (string expected)");
+  item->data = lua_tolstring(L, -1, &item->len);
+  lua_pop(L, 2);
+}
+
+/* drain({{fd=, data=}, ...}, timeout_ms) -> {written, ...} | nil, errname */
+static int fd_drain(lua_State *L) {
+  lua_Integer timeout = luaL_checkinteger(L, 2);
+  struct mw_fd_item *items;
+  size_t count;
+  int rc;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argcheck(L, timeout >= -1 && timeout <= INT_MAX, 2, "out of range");
+  count = lua_rawlen(L, 1);
+  items = lua_newuserdatauv(L, (count + 1) * sizeof *items, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, 1, (lua_Integer)i + 1);
+    check_item(L, &items[i]);
+    lua_pop(L, 1);
+  }
+  rc = mw_fd_drain(items, count, (int)timeout);
+  if (rc < 0)
+    return push_failure(L, rc);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushinteger(L, (lua_Integer)items[i].written);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+int luaopen_mw_core_fd(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"pipe", fd_pipe},
+      {"socketpair", fd_socketpair},
+      {"close", fd_close},
+      {"write_all", fd_write_all},
+      {"set_nonblocking", fd_set_nonblocking},
+      {"kind", fd_kind},
+      {"read", fd_read},
+      {"drain", fd_drain},
+      {NULL, NULL},
+  };
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,77 @@
+#include "bindings/lua_interrupt.h"
+
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct mw_calls *watched; /* a signal handler has no argument of ours */
+
+static void install(int signum, void (*handler)(int)) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(signum, &action, NULL);
+}
+
+/* lua_sethook is the one function that a handler may call (lua.c does). */
+static void hook_lua(lua_Hook hook) {
+  int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  lua_sethook(watched->main, hook, mask, 1);
+  if (watched->running)
+    lua_sethook(watched->running, hook, mask, 1);
+}
+
+static void unhook_lua(void) {
+  lua_sethook(watched->main, NULL, 0, 0);
+  if (watched->running)
+    lua_sethook(watched->running, NULL, 0, 0);
+}
+
+static void on_sigint(int signum);
+
+static void raise_interrupted(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  unhook_lua();
+  install(SIGINT, on_sigint);
+  luaL_error(L, "interrupted!");
+}
+
+static void on_sigint(int signum) {
+  install(signum, SIG_DFL); /* a second one ends the process */
+  if (watched->in_lua)
+    hook_lua(raise_interrupted);
+  else
+    raise(signum);
+}
+
+static void raise_broken_stdout(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  unhook_lua();
+  if (ferror(stdout)) {
+    clearerr(stdout);
+    luaL_error(L, "EPIPE: broken pipe, write stdout");
+  }
+}
+
+static void on_sigpipe(int signum) {
+  (void)signum;
+  if (watched->in_lua)
+    hook_lua(raise_broken_stdout);
+}
+
+void mw_interrupt_install(struct mw_calls *calls) {
+  watched = calls;
+  install(SIGINT, on_sigint);
+  install(SIGPIPE, on_sigpipe);
+}
+
+void mw_interrupt_restore(int signum) {
+  struct sigaction current;
+  if (signum != SIGINT && signum != SIGPIPE)
+    return;
+  if (sigaction(signum, NULL, &current) == 0 && current.sa_handler == SIG_DFL)
+    install(signum, signum == SIGINT ? on_sigint : on_sigpipe);
+}

@@ -1,0 +1,72 @@
+#include "bindings/lua_system.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "bindings/lua_interrupt.h"
+#include "version.h"
+
+/* umask([mask]) -> the mask before (umask(2)). */
+static int system_umask(lua_State *L) {
+  mode_t before;
+  if (lua_isnoneornil(L, 1)) {
+    before = umask(0);
+    umask(before);
+  } else {
+    before = umask((mode_t)luaL_checkinteger(L, 1));
+  }
+  lua_pushinteger(L, before);
+  return 1;
+}
+
+/* true, or nil and the name of the error */
+static int push_outcome(lua_State *L, int result) {
+  int code = -errno;
+  if (result == 0) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, uv_err_name(code));
+  return 2;
+}
+
+/* setuid(id) (setuid(2)) */
+static int system_setuid(lua_State *L) {
+  return push_outcome(L, setuid((uid_t)luaL_checkinteger(L, 1)));
+}
+
+/* setgid(id) (setgid(2)) */
+static int system_setgid(lua_State *L) {
+  return push_outcome(L, setgid((gid_t)luaL_checkinteger(L, 1)));
+}
+
+static int system_abort(lua_State *L) {
+  (void)L;
+  abort();
+}
+
+/* restore_signal(number): after its last listener has gone. */
+static int system_restore_signal(lua_State *L) {
+  mw_interrupt_restore((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+int luaopen_mw_core_system(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"abort", system_abort},
+      {"restore_signal", system_restore_signal},
+      {"setgid", system_setgid},
+      {"setuid", system_setuid},
+      {"umask", system_umask},
+      {NULL, NULL},
+  };
+  luaL_newlib(L, functions);
+  lua_pushliteral(L, MWRUN_VERSION);
+  lua_setfield(L, -2, "version");
+  return 1;
+}

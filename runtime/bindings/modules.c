@@ -1,0 +1,34 @@
+#include "bindings/modules.h"
+
+#include <lauxlib.h>
+
+#include "bindings/lua_error.h"
+#include "bindings/lua_fd.h"
+#include "bindings/lua_json.h"
+#include "bindings/lua_loop.h"
+#include "bindings/lua_process.h"
+#include "bindings/lua_system.h"
+
+/* One luv for both names, whichever is required first. */
+static int open_luv_once(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  const char *other = lua_tostring(L, 1)[0] == 'l' ? "uv" : "luv";
+  return lua_getfield(L, -1, other) == LUA_TTABLE ? 1 : mw_open_luv(L);
+}
+
+void mw_preload_modules(lua_State *L) {
+  static const luaL_Reg modules[] = {
+      {"luv", open_luv_once},
+      {"uv", open_luv_once},
+      {"mw.core.error", luaopen_mw_core_error},
+      {"mw.core.fd", luaopen_mw_core_fd},
+      {"mw.core.json", luaopen_mw_core_json},
+      {"mw.core.loop", luaopen_mw_core_loop},
+      {"mw.core.process", luaopen_mw_core_process},
+      {"mw.core.system", luaopen_mw_core_system},
+      {NULL, NULL},
+  };
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  luaL_setfuncs(L, modules, 0);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,255 @@
+#include "cli.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <luv/luv.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "bindings/lua_call.h"
+#include "repl.h"
+#include "state.h"
+#include "version.h"
+
+struct options {
+  bool interactive, version, execute, ignore_environment;
+  bool help, long_version;
+  int script; /* index of the script in argv; argc where there is none */
+};
+
+static const char usage_text[] =
+    "usage: %s [options] [script [args]]\n"
+    "Available options are:\n"
+    "  -e stat   execute string 'stat'\n"
+    "  -i        enter interactive mode after executing 'script'\n"
+    "  -l mod    require library 'mod' into global 'mod'\n"
+    "  -l g=mod  require library 'mod' into global 'g'\n"
+    "  -v        show version information\n"
+    "  -E        ignore environment variables\n"
+    "  -W        turn warnings on\n"
+    "  --help    show this help\n"
+    "  --version show the versions of mwrun, Lua, libuv and luv\n"
+    "  --        stop handling options\n"
+    "  -         stop handling options and execute stdin\n";
+
+static void print_bad_option(const char *program, const char *option) {
+  fprintf(stderr, "%s: ", program);
+  if (option[1] == 'e' || option[1] == 'l')
+    fprintf(stderr, "'%s' needs argument\n", option);
+  else
+    fprintf(stderr, "unrecognized option '%s'\n", option);
+  fprintf(stderr, usage_text, program);
+}
+
+static void print_lua_version(void) {
+  puts(LUA_COPYRIGHT);
+  fflush(stdout);
+}
+
+static void print_long_version(void) {
+  printf("mwrun %s\n%s\nlibuv %s\nluv %s\n", MWRUN_VERSION, LUA_RELEASE,
+         uv_version_string(), MWRUN_LUV_VERSION);
+}
+
+/* Takes the option at `*index`, and its argument where it has one. Returns
+   false where it is none that we know. */
+static bool take_option(struct options *options, char **argv, int *index) {
+  const char *option = argv[*index];
+  bool alone = option[2] == '\0';
+  switch (option[1]) {
+  case 'E': options->ignore_environment = true; return alone;
+  case 'W': return alone;
+  case 'i': options->interactive = options->version = true; return alone;
+  case 'v': options->version = true; return alone;
+  case 'e': options->execute = true; break;
+  case 'l': break;
+  case '-':
+    options->help |= strcmp(option, "--help") == 0;
+    options->long_version |= strcmp(option, "--version") == 0;
+    return options->help || options->long_version;
+  default: return false;
+  }
+  if (!alone)
+    return true;
+  const char *argument = argv[*index + 1];
+  if (!argument || *argument == '-')
+    return false;
+  ++*index;
+  return true;
+}
+
+/* Reads all options before anything runs. On a bad one returns false, and
+   `script` is its index. */
+static bool collect_options(struct options *options, char **argv) {
+  int i;
+  for (i = 1; argv[i]; i++) {
+    options->script = i;
+    if (argv[i][0] != '-' || argv[i][1] == '\0')
+      return true;
+    if (strcmp(argv[i], "--") == 0) {
+      options->script = i + 1;
+      return true;
+    }
+    if (!take_option(options, argv, &i))
+      return false;
+  }
+  options->script = i;
+  return true;
+}
+
+static void create_arg_table(lua_State *L, char **argv, int argc, int script) {
+  if (script == argc)
+    script = 0;
+  lua_createtable(L, argc - (script + 1), script + 1);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - script);
+  }
+  lua_setglobal(L, "arg");
+}
+
+/* Calls a chunk of the main script. An error that a listener takes care of
+   counts as success. */
+static bool call(lua_State *L, int nargs, int nresults) {
+  struct mw_calls *calls = mw_calls(L);
+  calls->in_lua++;
+  int status = mw_pcall(L, nargs, nresults, true);
+  calls->in_lua--;
+  return status == LUA_OK || mw_uncaught(L, "uncaught_exception");
+}
+
+/* Calls a loaded chunk, or prints why it could not be loaded. */
+static bool run_chunk(lua_State *L, int status) {
+  if (status == LUA_OK)
+    return call(L, 0, 0);
+  mw_message(mw_calls(L), lua_tostring(L, -1));
+  lua_pop(L, 1);
+  return false;
+}
+
+static bool run_string(lua_State *L, const char *code, const char *name) {
+  return run_chunk(L, luaL_loadbuffer(L, code, strlen(code), name));
+}
+
+/* `name` or `global=name`: requires a library into a global. */
+static bool run_library(lua_State *L, const char *option) {
+  const char *equals = strchr(option, '=');
+  lua_getglobal(L, "require");
+  lua_pushstring(L, equals ? equals + 1 : option);
+  if (!call(L, 1, 1))
+    return false;
+  lua_pushlstring(L, option,
+                  equals ? (size_t)(equals - option) : strlen(option));
+  lua_insert(L, -2);
+  lua_pushglobaltable(L);
+  lua_insert(L, -3);
+  lua_settable(L, -3);
+  lua_pop(L, 1);
+  return true;
+}
+
+static bool run_options(lua_State *L, char **argv, int script) {
+  for (int i = 1; i < script; i++) {
+    char option = argv[i][1];
+    if (option == 'W')
+      lua_warning(L, "@on", 0);
+    if (option != 'e' && option != 'l')
+      continue;
+    const char *argument = argv[i][2] ? argv[i] + 2 : argv[++i];
+    bool done = option == 'e' ? run_string(L, argument, "=(command line)")
+                              : run_library(L, argument);
+    if (!done)
+      return false;
+  }
+  return true;
+}
+
+static bool run_init(lua_State *L) {
+  const char *name = "=LUA_INIT_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR;
+  const char *code = getenv(name + 1);
+  if (!code) {
+    name = "=LUA_INIT";
+    code = getenv(name + 1);
+  }
+  if (!code)
+    return true;
+  return *code == '@' ? run_chunk(L, luaL_loadfile(L, code + 1))
+                      : run_string(L, code, name);
+}
+
+/* Pushes the arguments of the script; returns how many there are. */
+static int push_arguments(lua_State *L) {
+  if (lua_getglobal(L, "arg") != LUA_TTABLE)
+    luaL_error(L, "'arg' is not a table");
+  int table = lua_gettop(L);
+  int count = (int)luaL_len(L, table);
+  luaL_checkstack(L, count + 3, "too many arguments to script");
+  for (int i = 1; i <= count; i++)
+    lua_rawgeti(L, table, i);
+  lua_remove(L, table);
+  return count;
+}
+
+static bool run_script(lua_State *L, char **argv, int script) {
+  const char *name = argv[script];
+  if (strcmp(name, "-") == 0 && strcmp(argv[script - 1], "--") != 0)
+    name = NULL;
+  int status = luaL_loadfile(L, name);
+  if (status != LUA_OK)
+    return run_chunk(L, status);
+  bool done = call(L, push_arguments(L), LUA_MULTRET);
+  lua_settop(L, 0);
+  return done;
+}
+
+static enum mw_cli_outcome run_repl(lua_State *L) {
+  mw_repl_run(L);
+  /* A person who ends the session ends the program; input from a pipe or a
+     file is a script like any other. */
+  return isatty(STDIN_FILENO) ? MW_CLI_LEAVE : MW_CLI_RUN;
+}
+
+static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
+                                   int argc, char **argv) {
+  if (!options->ignore_environment && !run_init(L))
+    return MW_CLI_FAIL;
+  if (!run_options(L, argv, options->script))
+    return MW_CLI_FAIL;
+  if (options->script < argc && !run_script(L, argv, options->script))
+    return MW_CLI_FAIL;
+  if (options->interactive)
+    return run_repl(L);
+  if (options->script < argc || options->execute || options->version)
+    return MW_CLI_RUN;
+  if (isatty(STDIN_FILENO)) {
+    print_lua_version();
+    return run_repl(L);
+  }
+  return run_chunk(L, luaL_loadfile(L, NULL)) ? MW_CLI_RUN : MW_CLI_FAIL;
+}
+
+enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv) {
+  struct options options = {.script = argc};
+  const char *program = mw_calls(L)->program;
+  if (!collect_options(&options, argv)) {
+    print_bad_option(program, argv[options.script]);
+    return MW_CLI_FAIL;
+  }
+  if (options.help || options.long_version) {
+    if (options.help)
+      printf(usage_text, program);
+    else
+      print_long_version();
+    return MW_CLI_LEAVE;
+  }
+  if (options.version)
+    print_lua_version();
+  mw_state_open(L, options.ignore_environment);
+  create_arg_table(L, argv, argc, options.script);
+  lua_gc(L, LUA_GCGEN, 0, 0);
+  return run_all(L, &options, argc, argv);
+}

@@ -1,0 +1,71 @@
+#include "embed.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "embedded_files.h"
+
+static int compare_names(const void *key, const void *member) {
+  const struct mw_embedded_file *file = member;
+  return strcmp(key, file->name);
+}
+
+static int not_found(lua_State *L, const char *name) {
+  lua_pushfstring(L, "no module '%s' in mwrun", name);
+  return 1;
+}
+
+static int load_embedded(lua_State *L, const char *name) {
+  const struct mw_embedded_file *file =
+      bsearch(name, mw_embedded_files, mw_embedded_file_count,
+              sizeof *mw_embedded_files, compare_names);
+  if (!file)
+    return not_found(L, name);
+  const char *chunk_name = lua_pushfstring(L, "@%s", file->path);
+  size_t length = (size_t)(file->end - file->start);
+  if (luaL_loadbufferx(L, file->start, length, chunk_name, "t") != LUA_OK)
+    return lua_error(L);
+  lua_pushstring(L, file->path);
+  return 2;
+}
+
+static int load_from_directory(lua_State *L, const char *name,
+                               const char *directory) {
+  const char *path = luaL_gsub(L, name, ".", "/");
+  const char *patterns[] = {"%s/%s.lua", "%s/%s/init.lua"};
+  for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+    const char *file = lua_pushfstring(L, patterns[i], directory, path);
+    int status = luaL_loadfilex(L, file, "t");
+    if (status == LUA_OK) {
+      lua_pushstring(L, file);
+      return 2;
+    }
+    if (status != LUA_ERRFILE)
+      return lua_error(L);
+    lua_pop(L, 2);
+  }
+  return not_found(L, name);
+}
+
+static int searcher(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const char *directory = lua_tostring(L, lua_upvalueindex(1));
+  if (strncmp(name, "mw", 2) != 0 || (name[2] != '\0' && name[2] != '.'))
+    return 0;
+  return directory ? load_from_directory(L, name, directory)
+                   : load_embedded(L, name);
+}
+
+void mw_embed_open(lua_State *L, const char *directory) {
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "searchers");
+  for (lua_Integer i = luaL_len(L, -1); i >= 2; i--) {
+    lua_rawgeti(L, -1, i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_pushstring(L, directory);
+  lua_pushcclosure(L, searcher, 1);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 2);
+}

@@ -1,0 +1,14 @@
+/*
+ * The Lua library inside the binary: a searcher for `mw` and `mw.*`, right
+ * after package.preload, that finds the sources which the build put in.
+ * MWRUN_LUA_DIR makes it read a source tree instead.
+ */
+#ifndef MW_EMBED_H
+#define MW_EMBED_H
+
+#include <lua.h>
+
+/** Adds the searcher; `directory` (may be NULL) is read before the binary. */
+void mw_embed_open(lua_State *L, const char *directory);
+
+#endif

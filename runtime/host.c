@@ -1,0 +1,90 @@
+#include "host.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "bindings/lua_call.h"
+#include "bindings/lua_exit.h"
+#include "bindings/lua_interrupt.h"
+#include "bindings/lua_loop.h"
+#include "bindings/lua_process.h"
+#include "cli.h"
+
+struct host {
+  uv_loop_t loop;
+  lua_State *L;
+  int argc;
+  char **argv;
+};
+
+/* The loop, until nothing keeps it alive and nobody has anything to add. */
+static void run_loop(lua_State *L) {
+  struct mw_calls *calls = mw_calls(L);
+  do {
+    while (mw_loop_turn(L, UV_RUN_DEFAULT) && !calls->dying)
+      ;
+    if (!calls->dying && mw_push_hook(L, MW_HOOK_BEFORE_EXIT))
+      mw_call(L, 0, 0, 0);
+  } while (!calls->dying &&
+           (calls->tick_requested || uv_loop_alive(calls->loop)));
+}
+
+/* (host) -> status; runs protected, so that even a lack of memory while the
+   libraries open has a place to go. */
+static int run_program(lua_State *L) {
+  struct host *host = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  luaL_checkversion(L);
+  const char *program = host->argc > 0 && host->argv[0][0] ? host->argv[0]
+                                                           : "mwrun";
+  struct mw_calls *calls = mw_calls_open(L, &host->loop, program);
+  mw_interrupt_install(calls);
+  enum mw_cli_outcome outcome = mw_cli_run(L, host->argc, host->argv);
+  if (outcome == MW_CLI_RUN)
+    run_loop(L);
+  int status = outcome == MW_CLI_FAIL ? EXIT_FAILURE : MW_NATURAL_END;
+  status = mw_run_exit_hook(L, calls->dying ? calls->status : status);
+  calls->dying = true;
+  lua_pushinteger(L, status);
+  return 1;
+}
+
+/* Closes what is open on the loop, and gives the close callbacks their turn.
+   Nothing of Lua runs any more, but luv still has to free its handles. */
+static void close_handles(struct host *host) {
+  mw_process_close(host->L);
+  mw_close_luv_handles(host->L);
+  uv_run(&host->loop, UV_RUN_NOWAIT);
+}
+
+int mw_host_run(int argc, char **argv) {
+  struct host host = {.argc = argc, .argv = argv};
+  int error = uv_loop_init(&host.loop);
+  if (error) {
+    fprintf(stderr, "mwrun: cannot open an event loop: %s\n",
+            uv_strerror(error));
+    return EXIT_FAILURE;
+  }
+  host.L = luaL_newstate();
+  if (!host.L) {
+    fprintf(stderr, "mwrun: cannot create state: not enough memory\n");
+    uv_loop_close(&host.loop);
+    return EXIT_FAILURE;
+  }
+  lua_pushcfunction(host.L, run_program);
+  lua_pushlightuserdata(host.L, &host);
+  int status = EXIT_FAILURE;
+  if (lua_pcall(host.L, 1, 1, 0) == LUA_OK)
+    status = (int)lua_tointeger(host.L, -1);
+  else
+    fprintf(stderr, "mwrun: %s\n", lua_tostring(host.L, -1));
+  lua_settop(host.L, 0);
+  close_handles(&host);
+  lua_close(host.L);
+  uv_run(&host.loop, UV_RUN_NOWAIT);
+  uv_loop_close(&host.loop);
+  return status;
+}

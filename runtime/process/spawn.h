@@ -1,0 +1,25 @@
+/*
+ * Starting a program in a child process.
+ *
+ * Owns nothing after it returns: the pid is the caller's, who must wait for it
+ * (process/reaper or process/spawn_sync). Called by those two; any thread,
+ * which stands still until the program runs.
+ */
+#ifndef MW_PROCESS_SPAWN_H
+#define MW_PROCESS_SPAWN_H
+
+#include "process/child_setup.h"
+#include "process/spawn_options.h"
+
+/**
+ * Starts a child. Returns its pid once the program runs; otherwise a negative
+ * uv code, with the step that failed in `stage`, no child and no descriptor
+ * left (vfork(2), execve(2)). The large parent is never copied.
+ */
+int mw_spawn(const struct mw_spawn_options *options,
+             enum mw_spawn_stage *stage);
+
+/** The step's name, as "exec". */
+const char *mw_spawn_stage_name(enum mw_spawn_stage stage);
+
+#endif

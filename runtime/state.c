@@ -1,0 +1,22 @@
+#include "state.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+
+#include "bindings/lua_exit.h"
+#include "bindings/modules.h"
+#include "embed.h"
+#include "require.h"
+
+void mw_state_open(lua_State *L, bool ignore_environment) {
+  if (ignore_environment) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  luaL_openlibs(L);
+  mw_preload_modules(L);
+  mw_embed_open(L, ignore_environment ? NULL : getenv("MWRUN_LUA_DIR"));
+  mw_require_open(L);
+  mw_replace_os_exit(L);
+}
