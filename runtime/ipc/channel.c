@@ -1,0 +1,392 @@
+#include "ipc/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/deadline.h"
+#include "base/fd.h"
+#include "ipc/fd_queue.h"
+#include "ipc/send_queue.h"
+
+enum {
+  READ_SIZE = 64 * 1024,
+  FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
+  READS_A_TURN = 8,    /* then others have their turn */
+  FDS_A_READ = 253,    /* SCM_MAX_FD: no sender can put in more */
+  RETRY_DELAY = 10,    /* ms, while too many descriptors are under way */
+  HANDLE_COUNT = 3
+};
+
+struct mw_channel {
+  uv_poll_t poll;
+  uv_prepare_t flusher; /* active while something was queued this turn */
+  uv_timer_t retry;
+  int fd;
+  int open_handles;
+  enum mw_framing framing;
+  const struct mw_channel_events *events;
+  void *user;
+
+  struct mw_send_queue out;
+  struct mw_buffer *frame; /* the one that was begun */
+  size_t frame_start;
+
+  struct mw_buffer in;
+  struct mw_fd_queue in_fds;
+  size_t seen; /* of the frame that has not come whole */
+
+  bool reading, referenced;
+  bool blocked; /* the kernel took no more: wait until it does */
+  bool ended;   /* on_end was called */
+  bool broken;  /* nothing can be sent any more */
+  bool closing;
+};
+
+#define OWNER(handle, member)                                                  \
+  ((struct mw_channel *)(void *)((char *)(handle)-offsetof(struct mw_channel,  \
+                                                           member)))
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* Brings the handles in line with what the channel waits for. */
+static void update_handles(struct mw_channel *channel) {
+  int events = 0;
+  if (channel->closing)
+    return;
+  if (channel->reading && !channel->ended)
+    events |= UV_READABLE;
+  if (channel->blocked && !channel->broken)
+    events |= UV_WRITABLE;
+  if (events)
+    uv_poll_start(&channel->poll, events, on_poll);
+  else
+    uv_poll_stop(&channel->poll);
+  if ((channel->referenced && !channel->ended) || channel->blocked)
+    uv_ref((uv_handle_t *)&channel->poll);
+  else
+    uv_unref((uv_handle_t *)&channel->poll);
+}
+
+static void end(struct mw_channel *channel, int error) {
+  if (channel->ended || channel->closing)
+    return;
+  channel->ended = true;
+  update_handles(channel);
+  channel->events->on_end(channel->user, error);
+}
+
+/* sending */
+
+static void on_retry(uv_timer_t *timer) {
+  mw_channel_flush(OWNER(timer, retry));
+}
+
+static void on_prepare(uv_prepare_t *flusher) {
+  mw_channel_flush(OWNER(flusher, flusher));
+}
+
+void mw_channel_flush(struct mw_channel *channel) {
+  uint64_t before = channel->out.sent;
+  if (channel->closing)
+    return;
+  uv_prepare_stop(&channel->flusher);
+  int error = mw_send_queue_flush(&channel->out, channel->fd);
+  if (error == UV_ETOOMANYREFS)
+    uv_timer_start(&channel->retry, on_retry, RETRY_DELAY, 0);
+  else if (error && error != UV_EAGAIN)
+    channel->broken = true;
+  channel->blocked = error == UV_EAGAIN;
+  update_handles(channel);
+  if (channel->out.sent > before)
+    channel->events->on_sent(channel->user, channel->out.sent);
+  /* What the peer has sent before it went can still be read, and its end ends
+     the channel; but nobody waits for that who is not reading. */
+  if (channel->broken && !channel->reading)
+    end(channel, error);
+}
+
+struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel) {
+  if (channel->frame) /* its maker was stopped by an error */
+    mw_channel_drop_frame(channel);
+  struct mw_buffer *buffer = mw_send_queue_tail(&channel->out);
+  if (!buffer)
+    return NULL;
+  channel->frame = buffer;
+  channel->frame_start = buffer->length;
+  if (channel->framing == MW_FRAMING_LINES)
+    return buffer;
+  if (!mw_buffer_reserve(buffer, MW_FRAME_HEADER_SIZE))
+    return NULL;
+  buffer->length += MW_FRAME_HEADER_SIZE;
+  return buffer;
+}
+
+void mw_channel_drop_frame(struct mw_channel *channel) {
+  channel->frame->length = channel->frame_start;
+  channel->frame = NULL;
+}
+
+static int finish_frame(struct mw_channel *channel, enum mw_frame_kind kind,
+                        unsigned fd_count) {
+  struct mw_buffer *buffer = channel->frame;
+  if (channel->framing == MW_FRAMING_LINES)
+    return mw_buffer_append(buffer, "\n", 1) ? 0 : UV_ENOMEM;
+  struct mw_frame frame = {
+      .kind = kind,
+      .fd_count = fd_count,
+      .length = buffer->length - channel->frame_start - MW_FRAME_HEADER_SIZE};
+  if (frame.length > MW_FRAME_PAYLOAD_MAX)
+    return UV_EMSGSIZE;
+  mw_frame_write_header(buffer->bytes + channel->frame_start, &frame);
+  return 0;
+}
+
+int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
+                         const int *fds, unsigned fd_count) {
+  int error = channel->broken || channel->closing ? UV_EPIPE : 0;
+  if (!error)
+    error = finish_frame(channel, kind, fd_count);
+  if (!error && fd_count > 0)
+    error = mw_send_queue_attach(&channel->out, fds, fd_count);
+  if (error) {
+    mw_channel_drop_frame(channel);
+    return error;
+  }
+  mw_send_queue_commit(&channel->out,
+                       channel->frame->length - channel->frame_start);
+  channel->frame = NULL;
+  if (channel->blocked)
+    return 0;
+  if (mw_channel_pending(channel) >= FLUSH_SIZE)
+    mw_channel_flush(channel);
+  else
+    uv_prepare_start(&channel->flusher, on_prepare);
+  return 0;
+}
+
+uint64_t mw_channel_queued(const struct mw_channel *channel) {
+  return channel->out.queued;
+}
+
+size_t mw_channel_pending(const struct mw_channel *channel) {
+  return (size_t)(channel->out.queued - channel->out.sent);
+}
+
+int mw_channel_drain(struct mw_channel *channel, int timeout_ms) {
+  int64_t deadline = mw_deadline_after(timeout_ms);
+  while (!channel->closing && mw_channel_pending(channel) > 0) {
+    int error = mw_send_queue_flush(&channel->out, channel->fd);
+    struct pollfd waited = {.fd = channel->fd, .events = POLLOUT};
+    int left = mw_deadline_poll_ms(deadline);
+    if (!error)
+      return 0;
+    if (left == 0)
+      return UV_ETIMEDOUT;
+    if (error == UV_ETOOMANYREFS)
+      poll(NULL, 0, left < RETRY_DELAY ? left : RETRY_DELAY);
+    else if (error == UV_EAGAIN)
+      poll(&waited, 1, left);
+    else
+      return error;
+  }
+  return 0;
+}
+
+/* receiving */
+
+/* Takes the descriptors that came with a read. */
+static int take_control(struct mw_channel *channel, struct msghdr *message) {
+  struct cmsghdr *control;
+  int error = 0;
+  for (control = CMSG_FIRSTHDR(message); control;
+       control = CMSG_NXTHDR(message, control)) {
+    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+      continue;
+    int fds[FDS_A_READ];
+    size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+    error = mw_fd_queue_push(&channel->in_fds, fds, count);
+    for (size_t i = 0; error && i < count; i++)
+      mw_fd_close(fds[i]);
+  }
+  return error;
+}
+
+/* Reads once; returns the count, 0 at the end, or a negative code. */
+static int read_once(struct mw_channel *channel) {
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_A_READ * sizeof(int))];
+  if (!mw_buffer_reserve(&channel->in, READ_SIZE))
+    return UV_ENOMEM;
+  struct iovec vector = {channel->in.bytes + channel->in.length,
+                         channel->in.capacity - channel->in.length};
+  struct msghdr message = {.msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof control};
+  ssize_t count;
+  do
+    count = recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  while (count == -1 && errno == EINTR);
+  if (count == -1)
+    return errno == ECONNRESET ? 0 : uv_translate_sys_error(errno);
+  int error = take_control(channel, &message);
+  if (error)
+    return error;
+  if (message.msg_flags & MSG_CTRUNC) /* some descriptors are lost */
+    return UV_EMFILE;
+  channel->in.length += (size_t)count;
+  return (int)count;
+}
+
+static int handle_frame(struct mw_channel *channel,
+                        const struct mw_frame *frame) {
+  if (frame->fd_count > channel->in_fds.count)
+    return UV_EPROTO;
+  return channel->events->on_frame(channel->user, frame);
+}
+
+/* Hands out every frame that has come whole, and keeps the rest. */
+static int handle_frames(struct mw_channel *channel) {
+  size_t start = 0, wanted = 0;
+  ptrdiff_t size = 0;
+  while (channel->reading && !channel->closing) {
+    struct mw_frame frame;
+    size = mw_frame_find(channel->framing, channel->in.bytes + start,
+                         channel->in.length - start, &frame, &channel->seen,
+                         &wanted);
+    if (size <= 0)
+      break;
+    start += (size_t)size;
+    int error = handle_frame(channel, &frame);
+    if (error)
+      return error;
+  }
+  if (channel->closing)
+    return 0;
+  channel->in.length -= start;
+  memmove(channel->in.bytes, channel->in.bytes + start, channel->in.length);
+  return size < 0 ? (int)size : 0;
+}
+
+static void receive(struct mw_channel *channel) {
+  for (int i = 0; i < READS_A_TURN && channel->reading; i++) {
+    int count = read_once(channel);
+    if (count == UV_EAGAIN)
+      return;
+    int error = count > 0 ? handle_frames(channel) : count;
+    if (channel->closing)
+      return;
+    if (count <= 0 || error)
+      return end(channel, error);
+  }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct mw_channel *channel = OWNER(poll, poll);
+  if (status < 0)
+    return end(channel, status);
+  if (events & UV_WRITABLE)
+    mw_channel_flush(channel);
+  if ((events & UV_READABLE) && !channel->closing)
+    receive(channel);
+}
+
+void mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count) {
+  if (count == 0)
+    return;
+  memcpy(fds, mw_fd_queue_peek(&channel->in_fds), count * sizeof(int));
+  mw_fd_queue_drop(&channel->in_fds, count);
+}
+
+size_t mw_channel_fds_waiting(const struct mw_channel *channel) {
+  return channel->in_fds.count;
+}
+
+void mw_channel_read_start(struct mw_channel *channel) {
+  channel->reading = true;
+  update_handles(channel);
+}
+
+void mw_channel_read_stop(struct mw_channel *channel) {
+  channel->reading = false;
+  update_handles(channel);
+}
+
+void mw_channel_set_referenced(struct mw_channel *channel, bool referenced) {
+  channel->referenced = referenced;
+  update_handles(channel);
+}
+
+/* life */
+
+static int init_handles(struct mw_channel *channel, uv_loop_t *loop) {
+  int error = uv_poll_init(loop, &channel->poll, channel->fd);
+  if (error)
+    return error;
+  uv_prepare_init(loop, &channel->flusher);
+  uv_timer_init(loop, &channel->retry);
+  channel->poll.data = channel->flusher.data = channel->retry.data = NULL;
+  channel->open_handles = HANDLE_COUNT;
+  uv_unref((uv_handle_t *)&channel->poll);
+  return 0;
+}
+
+int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
+                    const struct mw_channel_events *events, void *user,
+                    struct mw_channel **channel) {
+  struct mw_channel *made = calloc(1, sizeof *made);
+  if (!made)
+    return UV_ENOMEM;
+  made->fd = fd;
+  made->framing = framing;
+  made->events = events;
+  made->user = user;
+  made->out.one_mark_a_send = framing == MW_FRAMING_LINES;
+  int error = init_handles(made, loop);
+  if (error) {
+    free(made);
+    return error;
+  }
+  *channel = made;
+  return 0;
+}
+
+static void handle_closed(struct mw_channel *channel) {
+  if (--channel->open_handles > 0)
+    return;
+  mw_fd_close(channel->fd);
+  channel->events->on_closed(channel->user);
+  free(channel);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, poll));
+}
+
+static void on_flusher_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, flusher));
+}
+
+static void on_retry_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, retry));
+}
+
+void mw_channel_close(struct mw_channel *channel) {
+  if (channel->closing)
+    return;
+  channel->closing = true;
+  mw_send_queue_close(&channel->out);
+  mw_buffer_free(&channel->in);
+  mw_fd_queue_close(&channel->in_fds);
+  uv_close((uv_handle_t *)&channel->poll, on_poll_closed);
+  uv_close((uv_handle_t *)&channel->flusher, on_flusher_closed);
+  uv_close((uv_handle_t *)&channel->retry, on_retry_closed);
+}
+
+int mw_channel_fd(const struct mw_channel *channel) {
+  return channel->closing ? -1 : channel->fd;
+}

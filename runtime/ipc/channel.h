@@ -1,0 +1,96 @@
+/*
+ * A channel: framed messages with descriptors, both ways, over one end of an
+ * AF_UNIX stream pair, on a uv loop. What is sent goes out once a turn of the
+ * loop, in as few system calls as possible. Owns the descriptor and the queues
+ * of both directions; its handles keep `data` NULL. Lives from
+ * mw_channel_open() to on_closed, which comes once, last, after
+ * mw_channel_close() only. Nothing in it knows Lua.
+ */
+#ifndef MW_IPC_CHANNEL_H
+#define MW_IPC_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "ipc/frame.h"
+
+struct mw_channel;
+
+/* Called by the loop. Each may close the channel. */
+struct mw_channel_events {
+  /* A frame has come; its bytes are good until the return. The descriptors
+     that it counts are taken by mw_channel_take_fds(). A negative code closes
+     the channel's reading side as garbage does. */
+  int (*on_frame)(void *user, const struct mw_frame *frame);
+  /* The kernel has taken all bytes up to this offset (mw_channel_queued()). */
+  void (*on_sent)(void *user, uint64_t offset);
+  /* Nothing comes any more, once: 0 where the peer has closed, else why. */
+  void (*on_end)(void *user, int error);
+  void (*on_closed)(void *user);
+};
+
+/**
+ * Takes over `fd` and reads nothing until mw_channel_read_start(). On failure
+ * (negative code) the descriptor stays the caller's and no event comes.
+ */
+int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
+                    const struct mw_channel_events *events, void *user,
+                    struct mw_channel **channel);
+
+/**
+ * Begins a frame: returns the buffer to append its payload to, behind what it
+ * holds, or NULL without memory. Nothing else may be sent before
+ * mw_channel_end_frame() or mw_channel_drop_frame().
+ */
+struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel);
+
+/**
+ * Ends it and queues it, with descriptors, which are the channel's from then
+ * on. UV_ENOMEM and UV_EPIPE (the connection is over) drop the frame, and the
+ * descriptors stay the caller's.
+ */
+int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
+                         const int *fds, unsigned fd_count);
+
+/** Takes the frame back that was begun. */
+void mw_channel_drop_frame(struct mw_channel *channel);
+
+/** The offset behind the last frame that was queued. */
+uint64_t mw_channel_queued(const struct mw_channel *channel);
+
+/** How many bytes wait to be sent. */
+size_t mw_channel_pending(const struct mw_channel *channel);
+
+/** Takes the descriptors of the frame that on_frame tells of. */
+void mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count);
+
+/** How many descriptors have come that no frame has taken. */
+size_t mw_channel_fds_waiting(const struct mw_channel *channel);
+
+/** Lets frames come. */
+void mw_channel_read_start(struct mw_channel *channel);
+
+/** Lets no frame come for now; what has come stays. */
+void mw_channel_read_stop(struct mw_channel *channel);
+
+/** Whether an open channel keeps the loop alive; unsent bytes always do. */
+void mw_channel_set_referenced(struct mw_channel *channel, bool referenced);
+
+/** Sends at once what waits, as far as the kernel takes it. */
+void mw_channel_flush(struct mw_channel *channel);
+
+/** The same until all is sent, or `deadline_ms` have passed. */
+int mw_channel_drain(struct mw_channel *channel, int timeout_ms);
+
+/**
+ * Ends the connection: what waits is dropped, descriptors are closed, no event
+ * but on_closed follows. May be called twice.
+ */
+void mw_channel_close(struct mw_channel *channel);
+
+/** The descriptor; -1 once it is closed. */
+int mw_channel_fd(const struct mw_channel *channel);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * What waits to be sent on a channel: bytes in chunks, and descriptors that
+ * travel with certain bytes. Owns both; a descriptor is closed once the kernel
+ * has it. Used by channel.c alone.
+ */
+#ifndef MW_IPC_SEND_QUEUE_H
+#define MW_IPC_SEND_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "ipc/fd_queue.h"
+
+struct mw_send_chunk;
+
+/* Descriptors that go out no earlier than the byte they belong to. */
+struct mw_send_mark {
+  uint64_t offset;
+  unsigned fd_count;
+};
+
+struct mw_send_queue {
+  struct mw_send_chunk *first, *last;
+  struct mw_send_chunk *spare; /* an empty one, for the next message */
+  uint64_t queued; /* bytes ever put in */
+  uint64_t sent;   /* bytes ever taken by the kernel */
+  struct mw_fd_queue fds;
+  struct mw_send_mark *marks;
+  size_t mark_first, mark_count, mark_capacity;
+  bool one_mark_a_send; /* the peer pairs descriptors with reads */
+};
+
+/**
+ * The buffer to append the next bytes to, until mw_send_queue_commit(). NULL
+ * without memory.
+ */
+struct mw_buffer *mw_send_queue_tail(struct mw_send_queue *queue);
+
+/** Takes note of `count` bytes that were appended to the tail's buffer. */
+void mw_send_queue_commit(struct mw_send_queue *queue, size_t count);
+
+/**
+ * Makes descriptors travel with the next byte to be committed. They are the
+ * queue's from then on, unless UV_ENOMEM is returned.
+ */
+int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,
+                         unsigned count);
+
+/**
+ * Sends as much as the kernel takes (sendmsg(2)): 0 where nothing is left,
+ * UV_EAGAIN where it is full, UV_ETOOMANYREFS where too many descriptors are
+ * under way, or why the connection is over.
+ */
+int mw_send_queue_flush(struct mw_send_queue *queue, int fd);
+
+/** Frees and closes all that is left. */
+void mw_send_queue_close(struct mw_send_queue *queue);
+
+#endif
