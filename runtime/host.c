@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "bindings/lua_call.h"
+#include "bindings/lua_channel.h"
 #include "bindings/lua_exit.h"
 #include "bindings/lua_interrupt.h"
 #include "bindings/lua_loop.h"
@@ -56,6 +57,7 @@ static int run_program(lua_State *L) {
    Nothing of Lua runs any more, but luv still has to free its handles. */
 static void close_handles(struct host *host) {
   mw_process_close(host->L);
+  mw_channels_close(host->L);
   mw_close_luv_handles(host->L);
   uv_run(&host->loop, UV_RUN_NOWAIT);
 }

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "bindings/lua_channel.h"
 #include "bindings/lua_error.h"
 #include "bindings/lua_fd.h"
 #include "bindings/lua_json.h"
@@ -21,6 +22,7 @@ void mw_preload_modules(lua_State *L) {
   static const luaL_Reg modules[] = {
       {"luv", open_luv_once},
       {"uv", open_luv_once},
+      {"mw.core.channel", luaopen_mw_core_channel},
       {"mw.core.error", luaopen_mw_core_error},
       {"mw.core.fd", luaopen_mw_core_fd},
       {"mw.core.json", luaopen_mw_core_json},

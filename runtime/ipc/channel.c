@@ -95,7 +95,7 @@ void mw_channel_flush(struct mw_channel *channel) {
     return;
   uv_prepare_stop(&channel->flusher);
   int error = mw_send_queue_flush(&channel->out, channel->fd);
-  if (error == UV_ETOOMANYREFS)
+  if (error == -ETOOMANYREFS)
     uv_timer_start(&channel->retry, on_retry, RETRY_DELAY, 0);
   else if (error && error != UV_EAGAIN)
     channel->broken = true;
@@ -186,7 +186,7 @@ int mw_channel_drain(struct mw_channel *channel, int timeout_ms) {
       return 0;
     if (left == 0)
       return UV_ETIMEDOUT;
-    if (error == UV_ETOOMANYREFS)
+    if (error == -ETOOMANYREFS)
       poll(NULL, 0, left < RETRY_DELAY ? left : RETRY_DELAY);
     else if (error == UV_EAGAIN)
       poll(&waited, 1, left);
@@ -280,15 +280,19 @@ static void receive(struct mw_channel *channel) {
     int error = count > 0 ? handle_frames(channel) : count;
     if (channel->closing)
       return;
-    if (count <= 0 || error)
-      return end(channel, error);
+    if (count <= 0 || error) {
+      end(channel, error);
+      return;
+    }
   }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct mw_channel *channel = OWNER(poll, poll);
-  if (status < 0)
-    return end(channel, status);
+  if (status < 0) {
+    end(channel, status);
+    return;
+  }
   if (events & UV_WRITABLE)
     mw_channel_flush(channel);
   if ((events & UV_READABLE) && !channel->closing)

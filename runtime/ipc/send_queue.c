@@ -193,8 +193,7 @@ static int send_stretch(struct mw_send_queue *queue, int fd) {
     sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent == -1 && errno == EINTR);
   if (sent == -1)
-    return errno == EWOULDBLOCK || errno == ENOBUFS ? UV_EAGAIN
-                                                    : uv_translate_sys_error(errno);
+    return errno == EWOULDBLOCK || errno == ENOBUFS ? UV_EAGAIN : -errno;
   drop_sent_fds(queue, stretch.marks, stretch.fds);
   drop_sent_bytes(queue, (size_t)sent);
   return 0;

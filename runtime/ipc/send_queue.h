@@ -50,7 +50,7 @@ int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,
 
 /**
  * Sends as much as the kernel takes (sendmsg(2)): 0 where nothing is left,
- * UV_EAGAIN where it is full, UV_ETOOMANYREFS where too many descriptors are
+ * UV_EAGAIN where it is full, -ETOOMANYREFS where too many descriptors are
  * under way, or why the connection is over.
  */
 int mw_send_queue_flush(struct mw_send_queue *queue, int fd);
