@@ -55,6 +55,14 @@ static void print_long_version(void) {
          uv_version_string(), MWRUN_LUV_VERSION);
 }
 
+static bool take_long_option(struct options *options, const char *option) {
+  bool help = strcmp(option, "--help") == 0;
+  bool version = strcmp(option, "--version") == 0;
+  options->help |= help;
+  options->long_version |= version;
+  return help || version;
+}
+
 /* Takes the option at `*index`, and its argument where it has one. Returns
    false where it is none that we know. */
 static bool take_option(struct options *options, char **argv, int *index) {
@@ -67,10 +75,7 @@ static bool take_option(struct options *options, char **argv, int *index) {
   case 'v': options->version = true; return alone;
   case 'e': options->execute = true; break;
   case 'l': break;
-  case '-':
-    options->help |= strcmp(option, "--help") == 0;
-    options->long_version |= strcmp(option, "--version") == 0;
-    return options->help || options->long_version;
+  case '-': return take_long_option(options, option);
   default: return false;
   }
   if (!alone)
@@ -113,13 +118,18 @@ static void create_arg_table(lua_State *L, char **argv, int argc, int script) {
 }
 
 /* Calls a chunk of the main script. An error that a listener takes care of
-   counts as success. */
+   counts as success, with nil for a result. */
 static bool call(lua_State *L, int nargs, int nresults) {
   struct mw_calls *calls = mw_calls(L);
   calls->in_lua++;
-  int status = mw_pcall(L, nargs, nresults, true);
+  int status = mw_pcall_as_lua(L, nargs, nresults);
   calls->in_lua--;
-  return status == LUA_OK || mw_uncaught(L, "uncaught_exception");
+  if (status == LUA_OK)
+    return true;
+  if (!mw_uncaught(L, "uncaught_exception"))
+    return false;
+  lua_settop(L, lua_gettop(L) + (nresults == LUA_MULTRET ? 0 : nresults));
+  return true;
 }
 
 /* Calls a loaded chunk, or prints why it could not be loaded. */
@@ -181,16 +191,15 @@ static bool run_init(lua_State *L) {
                       : run_string(L, code, name);
 }
 
-/* Pushes the arguments of the script; returns how many there are. */
-static int push_arguments(lua_State *L) {
+/* () -> the arguments of the script, which code that ran before may have
+   changed. */
+static int get_arguments(lua_State *L) {
   if (lua_getglobal(L, "arg") != LUA_TTABLE)
     luaL_error(L, "'arg' is not a table");
-  int table = lua_gettop(L);
-  int count = (int)luaL_len(L, table);
+  int count = (int)luaL_len(L, 1);
   luaL_checkstack(L, count + 3, "too many arguments to script");
   for (int i = 1; i <= count; i++)
-    lua_rawgeti(L, table, i);
-  lua_remove(L, table);
+    lua_rawgeti(L, 1, i);
   return count;
 }
 
@@ -201,7 +210,12 @@ static bool run_script(lua_State *L, char **argv, int script) {
   int status = luaL_loadfile(L, name);
   if (status != LUA_OK)
     return run_chunk(L, status);
-  bool done = call(L, push_arguments(L), LUA_MULTRET);
+  int function = lua_gettop(L);
+  lua_pushcfunction(L, get_arguments);
+  status = lua_pcall(L, 0, LUA_MULTRET, 0);
+  if (status != LUA_OK)
+    return run_chunk(L, status);
+  bool done = call(L, lua_gettop(L) - function, LUA_MULTRET);
   lua_settop(L, 0);
   return done;
 }

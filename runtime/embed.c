@@ -1,6 +1,7 @@
 #include "embed.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,12 @@ static int not_found(lua_State *L, const char *name) {
   return 1;
 }
 
+/* Raises for the message on top of the stack. */
+static int load_error(lua_State *L, const char *name, const char *file) {
+  return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name,
+                    file, lua_tostring(L, -1));
+}
+
 static int load_embedded(lua_State *L, const char *name) {
   const struct mw_embedded_file *file =
       bsearch(name, mw_embedded_files, mw_embedded_file_count,
@@ -25,7 +32,7 @@ static int load_embedded(lua_State *L, const char *name) {
   const char *chunk_name = lua_pushfstring(L, "@%s", file->path);
   size_t length = (size_t)(file->end - file->start);
   if (luaL_loadbufferx(L, file->start, length, chunk_name, "t") != LUA_OK)
-    return lua_error(L);
+    return load_error(L, name, file->path);
   lua_pushstring(L, file->path);
   return 2;
 }
@@ -42,7 +49,7 @@ static int load_from_directory(lua_State *L, const char *name,
       return 2;
     }
     if (status != LUA_ERRFILE)
-      return lua_error(L);
+      return load_error(L, name, file);
     lua_pop(L, 2);
   }
   return not_found(L, name);
@@ -57,6 +64,15 @@ static int searcher(lua_State *L) {
                    : load_embedded(L, name);
 }
 
+/* Pushes the absolute path, which stays right when the program goes to another
+   folder; nil for none. */
+static void push_directory(lua_State *L, const char *directory) {
+  char real[PATH_MAX];
+  if (directory && realpath(directory, real))
+    directory = real;
+  lua_pushstring(L, directory);
+}
+
 void mw_embed_open(lua_State *L, const char *directory) {
   lua_getglobal(L, "package");
   lua_getfield(L, -1, "searchers");
@@ -64,7 +80,7 @@ void mw_embed_open(lua_State *L, const char *directory) {
     lua_rawgeti(L, -1, i);
     lua_rawseti(L, -2, i + 1);
   }
-  lua_pushstring(L, directory);
+  push_directory(L, directory);
   lua_pushcclosure(L, searcher, 1);
   lua_rawseti(L, -2, 2);
   lua_pop(L, 2);

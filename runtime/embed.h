@@ -8,7 +8,7 @@
 
 #include <lua.h>
 
-/** Adds the searcher; `directory` (may be NULL) is read before the binary. */
+/** Adds the searcher; `directory`, if not NULL, stands for the binary. */
 void mw_embed_open(lua_State *L, const char *directory);
 
 #endif

@@ -17,6 +17,7 @@
 struct host {
   uv_loop_t loop;
   lua_State *L;
+  const char *program; /* as in messages: the name it was called by */
   int argc;
   char **argv;
 };
@@ -39,9 +40,7 @@ static int run_program(lua_State *L) {
   struct host *host = lua_touserdata(L, 1);
   lua_settop(L, 0);
   luaL_checkversion(L);
-  const char *program = host->argc > 0 && host->argv[0][0] ? host->argv[0]
-                                                           : "mwrun";
-  struct mw_calls *calls = mw_calls_open(L, &host->loop, program);
+  struct mw_calls *calls = mw_calls_open(L, &host->loop, host->program);
   mw_interrupt_install(calls);
   enum mw_cli_outcome outcome = mw_cli_run(L, host->argc, host->argv);
   if (outcome == MW_CLI_RUN)
@@ -54,25 +53,30 @@ static int run_program(lua_State *L) {
 }
 
 /* Closes what is open on the loop, and gives the close callbacks their turn.
-   Nothing of Lua runs any more, but luv still has to free its handles. */
+   Nothing of Lua runs any more, but luv still has to free its handles: those
+   whose callback has not run by lua_close() would be freed under the loop. */
 static void close_handles(struct host *host) {
   mw_process_close(host->L);
   mw_channels_close(host->L);
   mw_close_luv_handles(host->L);
+  uv_run(&host->loop, UV_RUN_NOWAIT); /* may do no more than obey uv_stop() */
   uv_run(&host->loop, UV_RUN_NOWAIT);
 }
 
 int mw_host_run(int argc, char **argv) {
+  bool named = argc > 0 && argv[0][0];
   struct host host = {.argc = argc, .argv = argv};
+  host.program = named ? argv[0] : "mwrun";
   int error = uv_loop_init(&host.loop);
   if (error) {
-    fprintf(stderr, "mwrun: cannot open an event loop: %s\n",
+    fprintf(stderr, "%s: cannot open an event loop: %s\n", host.program,
             uv_strerror(error));
     return EXIT_FAILURE;
   }
   host.L = luaL_newstate();
   if (!host.L) {
-    fprintf(stderr, "mwrun: cannot create state: not enough memory\n");
+    fprintf(stderr, "%s: cannot create state: not enough memory\n",
+            host.program);
     uv_loop_close(&host.loop);
     return EXIT_FAILURE;
   }
@@ -82,7 +86,7 @@ int mw_host_run(int argc, char **argv) {
   if (lua_pcall(host.L, 1, 1, 0) == LUA_OK)
     status = (int)lua_tointeger(host.L, -1);
   else
-    fprintf(stderr, "mwrun: %s\n", lua_tostring(host.L, -1));
+    fprintf(stderr, "%s: %s\n", host.program, lua_tostring(host.L, -1));
   lua_settop(host.L, 0);
   close_handles(&host);
   lua_close(host.L);

@@ -15,8 +15,8 @@ struct mw_line_input {
   void *user;
 };
 
-/** Prepares standard input, with line editing where it is a terminal. */
-void mw_line_input_open(const struct mw_line_input *input);
+/** Prepares standard input, for line editing where the system has a library. */
+void mw_line_input_open(void);
 
 /**
  * Shows the prompt and waits for a line, without its newline. The caller frees

@@ -109,20 +109,9 @@ static void print_results(lua_State *L) {
                                             lua_tostring(L, -1)));
 }
 
-static int describe(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TSTRING && !luaL_getmetafield(L, 1, "__tostring"))
-    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  else
-    luaL_tolstring(L, 1, NULL);
-  if (lua_type(L, 1) == LUA_TSTRING) {
-    luaL_traceback(L, L, lua_tostring(L, 1), 1);
-  }
-  return 1;
-}
-
 static int run(lua_State *L) {
   struct mw_calls *calls = mw_calls(L);
-  lua_pushcfunction(L, describe);
+  lua_pushcfunction(L, mw_error_text);
   lua_insert(L, 1);
   calls->in_lua++;
   int status = lua_pcall(L, 0, LUA_MULTRET, 1);
@@ -136,7 +125,7 @@ void mw_repl_run(lua_State *L) {
   const char *program = calls->program;
   const struct mw_line_input input = {calls->loop, turn_loop, L};
   calls->program = NULL; /* messages in a session carry no name */
-  mw_line_input_open(&input);
+  mw_line_input_open();
   lua_settop(L, 0);
   while (push_line(L, &input, true)) {
     int status = load_expression(L) ? LUA_OK : load_statement(L, &input);

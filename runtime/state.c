@@ -9,6 +9,12 @@
 #include "embed.h"
 #include "require.h"
 
+/* The source tree to read instead of the binary; NULL where there is none. */
+static const char *source_tree(void) {
+  const char *directory = getenv("MWRUN_LUA_DIR");
+  return directory && *directory ? directory : NULL;
+}
+
 void mw_state_open(lua_State *L, bool ignore_environment) {
   if (ignore_environment) {
     lua_pushboolean(L, 1);
@@ -16,7 +22,7 @@ void mw_state_open(lua_State *L, bool ignore_environment) {
   }
   luaL_openlibs(L);
   mw_preload_modules(L);
-  mw_embed_open(L, ignore_environment ? NULL : getenv("MWRUN_LUA_DIR"));
+  mw_embed_open(L, ignore_environment ? NULL : source_tree());
   mw_require_open(L);
   mw_replace_os_exit(L);
 }

@@ -126,10 +126,11 @@ function Emitter:_take_listeners(event)
   return functions
 end
 
-local traceback_of_last
-
-local function keep_traceback(err)
-  traceback_of_last = debug.traceback(nil, 2)
+-- What an `error` event tells, also one that comes without an error.
+local function error_of(err)
+  if err == nil then
+    return errors.new("ERR_UNHANDLED_ERROR", "ERR_UNHANDLED_ERROR: an 'error' event without an error")
+  end
   return err
 end
 
@@ -147,12 +148,10 @@ local function call_all(self, event, list, ...)
         return other == entry
       end)
     end
-    task.handlers = task.handlers + 1
-    local ok, err = xpcall(entry.fn, keep_traceback, ...)
-    task.handlers = task.handlers - 1
+    local ok, err, traceback = loop.try(entry.fn, ...)
     if not ok then
       failures = failures or {}
-      failures[#failures + 1] = { err = err, traceback = traceback_of_last }
+      failures[#failures + 1] = { err = err, traceback = traceback }
     end
     ::next::
   end
@@ -161,9 +160,10 @@ local function call_all(self, event, list, ...)
   end
 end
 
---- Calls the listeners of the event, in the order in which they were added. A
---- listener that raises does not stop the others. An `error` that nobody
---- listens to becomes an uncaught exception.
+--- Calls the listeners of the event, in the order in which they were added:
+--- those that there are when it begins. A listener that raises does not stop
+--- the others, and its error is an uncaught exception; so is an `error` that
+--- nobody listens to. Listeners can't wait, nor yield.
 ---@param event any
 ---@param ... any
 ---@return boolean called whether there was a listener
@@ -174,11 +174,7 @@ function Emitter:emit(event, ...)
     return true
   end
   if event == "error" then
-    local err = ...
-    if err == nil then
-      err = errors.new("ERR_UNHANDLED_ERROR", "ERR_UNHANDLED_ERROR: an 'error' event without an error")
-    end
-    loop.uncaught(err, "uncaught_exception", debug.traceback(nil, 2))
+    loop.uncaught(error_of((...)), "uncaught_exception", debug.traceback(nil, 2))
   end
   return false
 end
@@ -205,7 +201,7 @@ function Emitter:wait(event, timeout)
   end
   return task.await(("the event '%s'"):format(tostring(event)), function(done)
     if self.destroyed then
-      return done(nil, destroyed_error(tostring(event)))
+      return done(nil, self.errored or destroyed_error(tostring(event)))
     end
     local timer, on_event, on_error
     local function stop()
@@ -225,17 +221,13 @@ function Emitter:wait(event, timeout)
     end
     on_error = function(err)
       stop()
-      if event == "error" then
-        done(err)
-      else
-        done(nil, err)
-      end
+      done(nil, error_of(err))
     end
     self:on(event, on_event)
     if event ~= "error" then
       self:on("error", on_error)
     end
-    if timeout and timeout < math.huge then
+    if timeout and timeout < timers.longest then
       timer = timers.set_timeout(function()
         stop()
         done(nil, timeout_error(tostring(event), timeout))

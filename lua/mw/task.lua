@@ -4,14 +4,11 @@
 
 local errors = require "mw.error"
 local loop = require "mw.core.loop"
+local options = require "mw.options"
 local tick = require "mw.tick"
 local timers = require "mw.timers"
 
 local M = {}
-
--- How many event handlers are being called, innermost last. They have no
--- place to wait in, also where the event is emitted by a task.
-M.handlers = 0
 
 ---@class mw.Task
 ---@field private _status "running"|"waiting"|"done"|"failed"|"cancelled"
@@ -20,21 +17,22 @@ Task.__index = Task
 
 local by_coroutine = setmetatable({}, { __mode = "k" })
 
-local cancelled = errors.new("ABORT_ERR", "ABORT_ERR: the task was cancelled")
+local function cancelled_error()
+  return errors.new("ABORT_ERR", "ABORT_ERR: the task was cancelled")
+end
 
 local function settle(self, status, ...)
   self._status, self._results = status, table.pack(...)
   by_coroutine[self._coroutine] = nil
   local joiners = self._joiners
   self._joiners = nil
-  for _, done in ipairs(joiners) do
-    done()
+  for _, tell in ipairs(joiners) do
+    tell()
   end
 end
 
 -- An error that nobody has asked for by the end of the tick has no reader.
-local function fail(self, err)
-  local traceback = debug.traceback(self._coroutine)
+local function fail(self, err, traceback)
   self._joined = #self._joiners > 0
   settle(self, "failed", err)
   tick.add(function()
@@ -44,23 +42,34 @@ local function fail(self, err)
   end)
 end
 
+local function keep_traceback(err)
+  local self = by_coroutine[coroutine.running()]
+  if not self._cancelled then
+    self._traceback = debug.traceback(nil, 2)
+  end
+  return err
+end
+
+local function over(self, ok, ...)
+  if self._cancelled then
+    settle(self, "cancelled", cancelled_error())
+  elseif ok then
+    settle(self, "done", ...)
+  else
+    fail(self, (...), self._traceback)
+  end
+end
+
 local function after_resume(self, ok, ...)
   if not ok then
-    if self._cancelled then
-      settle(self, "cancelled", cancelled)
-    else
-      fail(self, (...))
-    end
+    over(self, false, (...))
   elseif coroutine.status(self._coroutine) == "dead" then
-    if self._cancelled then
-      settle(self, "cancelled", cancelled)
-    else
-      settle(self, "done", ...)
-    end
+    over(self, ...)
   elseif not self._wait then
     -- It yielded by itself: nobody would ever resume it.
-    fail(self, "a task waits by functions that wait (mw.sleep, emitter:wait, ...), not by coroutine.yield")
+    self._traceback = debug.traceback(self._coroutine)
     coroutine.close(self._coroutine)
+    over(self, false, "a task waits by functions that wait (mw.sleep, emitter:wait, ...), not by coroutine.yield")
   end
 end
 
@@ -79,69 +88,95 @@ function M.go(fn, ...)
     errors.misuse("go: bad argument 'fn' (function expected, got %s)", type(fn))
   end
   local self = setmetatable({ _status = "waiting", _joiners = {} }, Task)
-  self._coroutine = coroutine.create(fn)
+  -- By xpcall an error unwinds within the coroutine: variables to be closed
+  -- are closed there, where they may wait.
+  self._coroutine = coroutine.create(xpcall)
   by_coroutine[self._coroutine] = self
   self._start = timers.set_immediate(function(...)
     self._start = nil
-    self:_resume(...)
+    self:_resume(fn, keep_traceback, ...)
   end, ...)
   return self
 end
 
---- What the task does: "running" (it is the one that runs now), "waiting",
---- "done", "failed", "cancelled".
+--- What the task does: "running" (it is the one that runs now), "waiting" (also
+--- to be started), "done", "failed", "cancelled".
 ---@return "running"|"waiting"|"done"|"failed"|"cancelled"
 function Task:status()
   return self._status
 end
 
-local function results(self)
+local function answer_join(self, done)
   self._joined = true
   if self._status == "done" then
-    return table.unpack(self._results, 1, self._results.n)
+    return done(nil, table.unpack(self._results, 1, self._results.n))
   end
   local err = self._results[1]
   if err == nil then
     err = errors.new("ERR_UNHANDLED_ERROR", "ERR_UNHANDLED_ERROR: the task failed with nil")
   end
-  return nil, err
+  done(err)
+end
+
+local function start_join(self, done)
+  local function tell()
+    answer_join(self, done)
+  end
+  if self._joiners then
+    table.insert(self._joiners, tell)
+  else
+    tell()
+  end
+  return tell
+end
+
+local function stop_join(self, tell)
+  for index, joiner in ipairs(self._joiners or {}) do
+    if joiner == tell then
+      return table.remove(self._joiners, index)
+    end
+  end
 end
 
 --- Waits for the end of the task and returns what its function returned; nil
---- and the error where it failed or was cancelled.
+--- and the error where it failed, nil and an ABORT_ERR where it was cancelled.
+--- With a callback, gives it (err, ...) and returns at once.
+---@param callback? fun(err: any, ...: any)
 ---@return any ...
-function Task:join()
-  if self._joiners then
-    if by_coroutine[coroutine.running()] == self then
-      errors.misuse("join: a task can't wait for its own end")
-    end
-    M.await("the end of a task", function(done)
-      table.insert(self._joiners, done)
-      return function()
-        for index, joiner in ipairs(self._joiners or {}) do
-          if joiner == done then
-            table.remove(self._joiners, index)
-            break
-          end
-        end
-      end
+function Task:join(callback)
+  options.optional("join", "callback", callback, options.callback)
+  if callback then
+    start_join(self, function(...)
+      tick.add(callback, ...)
     end)
+    return
+  elseif self._joiners and M.current() == self then
+    errors.misuse("join: a task can't wait for its own end")
   end
-  return results(self)
+  return M.answer("the end of a task", nil, function(done)
+    return start_join(self, done)
+  end, function(tell)
+    stop_join(self, tell)
+  end)
 end
 
 --- Ends the task: what it waits for is given up, and the waiting call raises
---- in it, so that its cleanup runs. One that has ended already stays as it is.
+--- an ABORT_ERR in it, so that its cleanup runs, which may wait itself. A task
+--- that runs gets the error from its next wait; one that has not started never
+--- does; one that has ended stays as it is.
 function Task:cancel()
-  if not self._joiners or self._cancelled then
+  if not self._joiners or self._cancel_is_due then
     return
   end
   self._cancelled = true
   if self._start then
     self._start:close()
-    settle(self, "cancelled", cancelled)
-  elseif self._wait then
-    self._wait(false, cancelled)
+    settle(self, "cancelled", cancelled_error())
+    return
+  end
+  self._cancel_is_due = true
+  if self._wait then
+    self._wait(false)
   end
 end
 
@@ -155,23 +190,26 @@ end
 local function place_to_wait(what)
   local running, is_main = coroutine.running()
   local task = by_coroutine[running]
-  if M.handlers == 0 then
-    if task and coroutine.isyieldable() then
-      return task
-    elseif is_main and loop.depth() == 0 then
-      return nil
-    end
+  if task and coroutine.isyieldable() then
+    return task
+  elseif is_main and loop.depth() == 0 and not loop.in_handler() then
+    return nil
   end
-  errors.misuse("can't wait for %s here: call it in a task (mw.go(function() ... end)) or give it a callback", what)
+  errors.misuse("can't wait for %s here: wait in a task (mw.go(function() ... end)), or use a callback or an event", what)
+end
+
+local function raise_if_cancelled(task)
+  if task._cancel_is_due then
+    task._cancel_is_due = nil
+    error(cancelled_error(), 0)
+  end
 end
 
 local function await_in_task(task, start)
-  if task._cancelled then
-    error(cancelled, 0)
-  end
+  raise_if_cancelled(task)
   local answer, undo
   local resumed = false
-  local function resume(ok, ...)
+  local function resume()
     if resumed then
       return
     end
@@ -179,7 +217,7 @@ local function await_in_task(task, start)
     if not answer and undo then
       undo()
     end
-    tick.add(task._resume, task, ok, ...)
+    tick.add(task._resume, task)
   end
   local function done(...)
     if answer or resumed then
@@ -187,15 +225,15 @@ local function await_in_task(task, start)
     end
     answer = table.pack(...)
     if task._wait == resume then
-      resume(true)
+      resume()
     end
   end
   undo = start(done)
   if not answer then
     task._status, task._wait = "waiting", resume
-    local ok, err = coroutine.yield()
-    if not ok then
-      error(err, 0)
+    coroutine.yield()
+    if not answer then
+      raise_if_cancelled(task)
     end
   end
   return table.unpack(answer, 1, answer.n)
@@ -212,6 +250,7 @@ local function await_in_main(what, start)
   local answer
   start(function(...)
     answer = answer or table.pack(...)
+    loop.stop()
   end)
   while not answer do
     loop.drain()
@@ -228,6 +267,7 @@ end
 --- Waits for an answer: `start(done)` begins the operation, whose end calls
 --- `done(...)`; what it was called with is returned. `start` may return a
 --- function that takes the operation back, for a task that is cancelled.
+--- Raises where there is no place to wait: outside a task and the main script.
 ---@param what string what is waited for, as a message may name it
 ---@param start fun(done: fun(...: any)): function?
 ---@return any ...
@@ -237,17 +277,6 @@ function M.await(what, start)
     return await_in_task(task, start)
   end
   return await_in_main(what, start)
-end
-
---- Suspends the caller for some milliseconds.
----@param ms number
-function M.sleep(ms)
-  M.await("the end of a sleep", function(done)
-    local timer = timers.set_timeout(done, ms)
-    return function()
-      timer:close()
-    end
-  end)
 end
 
 local function unwrap(err, ...)
@@ -275,6 +304,19 @@ function M.answer(what, callback, start, undo)
       undo(started)
     end
   end))
+end
+
+--- Waits for some milliseconds and returns true. With a callback, gives it
+--- (nil, true) and returns the timer.
+---@param ms number at least 1 are waited
+---@param callback? fun(err: nil, over: true)
+---@return true|mw.Timer
+function M.sleep(ms, callback)
+  timers.check_time("sleep", ms)
+  options.optional("sleep", "callback", callback, options.callback)
+  return M.answer("the end of a sleep", callback, function(done)
+    return timers.set_timeout(done, ms, nil, true)
+  end, timers.clear_timeout)
 end
 
 return M

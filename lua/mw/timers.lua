@@ -3,44 +3,68 @@
 
 local errors = require "mw.error"
 local loop = require "mw.core.loop"
+local system = require "mw.core.system"
 local uv = require "luv"
 
-local M = {}
-
--- Beyond this a double no longer counts milliseconds.
-local longest = 2 ^ 53
+local M = {
+  --- The longest time, in milliseconds: beyond it a double no longer counts
+  --- them.
+  longest = 2 ^ 53,
+}
 
 ---@class mw.Timer
 local Timer = { __name = "mw.timer" }
 Timer.__index = Timer
 
-local function check_arguments(what, fn, ms)
+local function check_function(what, fn)
   if type(fn) ~= "function" then
     errors.misuse("%s: bad argument 'fn' (function expected, got %s)", what, type(fn))
   end
-  if ms ~= nil and (type(ms) ~= "number" or not (ms <= longest)) then
-    errors.misuse("%s: bad argument 'ms' (number of milliseconds expected, got %s)", what, tostring(ms))
-  end
-  return math.max(1, math.floor(ms or 1))
 end
 
--- The loop's clock stands still while Lua runs. What it is behind is added, so
--- that no timer fires early, and the clock is not moved, so that timers which
--- start each other can't keep the loop in its phase.
+--- Raises where `ms` is no time; returns it as timers count it: whole
+--- milliseconds, at least 1.
+---@param what string the function that takes it
+---@param ms any
+---@return integer
+function M.check_time(what, ms)
+  if type(ms) ~= "number" or not (ms <= M.longest) then
+    errors.misuse("%s: bad argument 'ms' (number of milliseconds expected, got %s)", what, tostring(ms))
+  end
+  return ms < 1 and 1 or math.floor(ms)
+end
+
+-- The loop's clock counts whole milliseconds and stands still while Lua runs.
+-- What it is behind is added, so that no timer fires early, and the clock is
+-- not moved, so that timers which start each other can't keep the loop in its
+-- phase.
 local function start(self)
-  local behind = math.max(0, uv.hrtime() // 1000000 - uv.now())
+  local behind = math.max(0, (system.hrtime() + 999999) // 1000000 - uv.now())
   self._handle:start(self._delay + behind, 0, self._on_timeout)
 end
 
+-- An interval counts by that clock, so that its runs do not drift.
+local function start_again(self)
+  self._handle:start(self._delay, 0, self._on_timeout)
+end
+
+local function release(self)
+  if self._handle then
+    self._handle:close()
+    self._handle = nil
+  end
+end
+
 local function new_timer(what, repeats, fn, ms, ...)
-  local self = setmetatable({ _delay = check_arguments(what, fn, ms) }, Timer)
+  check_function(what, fn)
+  local self = setmetatable({ _delay = M.check_time(what, ms == nil and 1 or ms) }, Timer)
   local arguments = select("#", ...) > 0 and table.pack(...)
   self._handle = uv.new_timer()
   self._on_timeout = function()
     if repeats then
-      start(self)
+      start_again(self)
     else
-      self:close()
+      release(self)
     end
     if arguments then
       fn(table.unpack(arguments, 1, arguments.n))
@@ -54,15 +78,14 @@ end
 
 --- Ends the timer; its function does not run any more. May be called twice.
 function Timer:close()
-  if self._handle then
-    self._handle:close()
-    self._handle = nil
-  end
+  self._closed = true
+  release(self)
 end
 
 --- Lets the timer keep the loop alive, as it does from the start.
 ---@return mw.Timer self
 function Timer:ref()
+  self._unreferenced = nil
   if self._handle then
     self._handle:ref()
   end
@@ -72,39 +95,49 @@ end
 --- Lets the loop end although the timer runs.
 ---@return mw.Timer self
 function Timer:unref()
+  self._unreferenced = true
   if self._handle then
     self._handle:unref()
   end
   return self
 end
 
+--- Whether it keeps the loop alive: not after unref(), nor once it is over.
 ---@return boolean
 function Timer:has_ref()
   return self._handle ~= nil and self._handle:has_ref()
 end
 
---- Starts the time anew.
+--- Starts the time anew, also that of a timer which has run; one that was
+--- ended by close() or clear_timeout() stays so.
 ---@return mw.Timer self
 function Timer:refresh()
-  if self._handle then
-    start(self)
+  if self._closed then
+    return self
+  elseif not self._handle then
+    self._handle = uv.new_timer()
+    if self._unreferenced then
+      self._handle:unref()
+    end
   end
+  start(self)
   return self
 end
 
---- Runs `fn(...)` once, after at least `ms` milliseconds (at least 1).
+--- Runs `fn(...)` once, after at least `ms` milliseconds. An error that it
+--- raises is an uncaught exception, and other timers run all the same.
 ---@param fn function
----@param ms? number
+---@param ms? number milliseconds, fractions cut off; 1 where absent or less
 ---@param ... any
 ---@return mw.Timer
 function M.set_timeout(fn, ms, ...)
   return new_timer("set_timeout", false, fn, ms, ...)
 end
 
---- Runs `fn(...)` again and again, `ms` milliseconds after it was started and
---- after each run.
+--- Runs `fn(...)` again and again: `ms` milliseconds after now, and after the
+--- beginning of each run.
 ---@param fn function
----@param ms? number
+---@param ms? number as of set_timeout
 ---@param ... any
 ---@return mw.Timer
 function M.set_interval(fn, ms, ...)
@@ -167,6 +200,7 @@ function Immediate:unref()
   return self
 end
 
+--- Whether it keeps the loop alive: not after unref(), nor once it is over.
 ---@return boolean
 function Immediate:has_ref()
   return self._fn ~= nil and self._referenced
@@ -178,12 +212,13 @@ function Immediate:close()
   self._fn = nil
 end
 
---- Runs `fn(...)` once the loop has handled the events that wait now.
+--- Runs `fn(...)` once the loop has handled the events that wait now. One that
+--- is made by an immediate runs on the next turn.
 ---@param fn function
 ---@param ... any
 ---@return mw.Immediate
 function M.set_immediate(fn, ...)
-  check_arguments("set_immediate", fn)
+  check_function("set_immediate", fn)
   if not check then
     check, idle = uv.new_check(), uv.new_idle()
     check:unref()

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -174,6 +175,30 @@ int mw_fd_drain(struct mw_fd_item *items, size_t count, int timeout_ms) {
   }
   free(polls);
   return 0;
+}
+
+/* A pipe says so by POLLHUP alone; a socket is readable too. */
+int mw_fd_at_end(int fd) {
+  struct pollfd asked = {.fd = fd, .events = POLLIN};
+  char byte;
+  if (poll(&asked, 1, 0) == -1)
+    return -errno;
+  if ((asked.revents & POLLIN) == 0)
+    return (asked.revents & POLLHUP) != 0;
+  return is_socket(fd) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+int mw_fd_watch(int fd) {
+  struct epoll_event readable = {.events = EPOLLIN};
+  int watcher = epoll_create1(EPOLL_CLOEXEC);
+  int code;
+  if (watcher == -1)
+    return -errno;
+  if (epoll_ctl(watcher, EPOLL_CTL_ADD, fd, &readable) == 0)
+    return watcher;
+  code = -errno;
+  close(watcher);
+  return code;
 }
 
 int mw_fd_kind(int fd, const char **kind) {

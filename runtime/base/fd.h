@@ -60,6 +60,19 @@ int mw_fd_write_all(int fd, const void *data, size_t len);
 int mw_fd_drain(struct mw_fd_item *items, size_t count, int timeout_ms);
 
 /**
+ * Whether reading would give the end of file, now: 1 or 0 (poll(2)). Takes
+ * nothing off.
+ */
+int mw_fd_at_end(int fd);
+
+/**
+ * Makes a descriptor that polls as readable when `fd` does (epoll(7)): for
+ * waiting on one whose flags are not ours to change. -EPERM for files, which
+ * are always ready.
+ */
+int mw_fd_watch(int fd);
+
+/**
  * What a descriptor is: "file", "fifo", "socket", "char", "tty", "block" or
  * "directory" (fstat(2), isatty(3)).
  */

@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <uv.h>
 
 /* The functions that Lua modules put in to be called from C. */
@@ -23,14 +24,18 @@ enum mw_hook {
 };
 
 struct mw_calls {
-  lua_State *main;     /* the main thread of the state */
-  lua_State *running;  /* the task being resumed, or NULL */
-  uv_loop_t *loop;     /* the one loop; owned by the host */
-  const char *program; /* stands in front of messages on stderr */
-  int depth;           /* callbacks under way, 0 in the main script */
-  int status;          /* the exit status, once `dying` */
-  bool dying;          /* no callback enters Lua any more */
-  bool tick_requested; /* the tick queue is not empty */
+  lua_State *main;              /* the main thread of the state */
+  lua_State *running;           /* the task being resumed, or NULL */
+  uv_loop_t *loop;              /* the one loop; owned by the host */
+  const char *program;          /* stands in front of messages on stderr */
+  uint64_t started;             /* uv_hrtime() of its making */
+  int depth;                    /* callbacks under way, 0 in the main script */
+  int handlers;                 /* event handlers under way, a part of these */
+  bool reporting;               /* a listener of `uncaught_exception` runs */
+  bool turning;                 /* the loop runs for a main script that waits */
+  int status;                   /* the exit status, once `dying` */
+  bool dying;                   /* no callback enters Lua any more */
+  bool tick_requested;          /* the tick queue is not empty */
   volatile sig_atomic_t in_lua; /* 0 while the loop waits or runs C */
 };
 
@@ -56,21 +61,35 @@ int mw_call(lua_State *L, int nargs, int nresults, int flags);
 
 /**
  * As lua_pcall(), with a handler that keeps the error value as it is and the
- * traceback beside it, ready for mw_uncaught(). `plain` leaves out the
- * traceback of error objects that turn themselves into text, as `lua` does.
+ * traceback beside it, ready for mw_uncaught().
  */
-int mw_pcall(lua_State *L, int nargs, int nresults, bool plain);
+int mw_pcall(lua_State *L, int nargs, int nresults);
+
+/**
+ * The same for the chunks of the command line: to mw_uncaught() the error is
+ * the value that was raised, but variables to be closed see, and stderr gets,
+ * the text that `lua` makes of it (mw_error_text).
+ */
+int mw_pcall_as_lua(lua_State *L, int nargs, int nresults);
+
+/** The message handler of `lua`: (err) -> text, in most cases with traceback.
+ */
+int mw_error_text(lua_State *L);
 
 /**
  * Takes an error value off the stack that nobody caught, with the traceback
  * that mw_pcall() kept. Tells the listeners of `uncaught_exception`; without
  * any, prints it, marks the state as dying with status 1 (7 where a listener
- * fails itself) and stops the loop. Returns whether the program goes on.
+ * fails itself, or does what nobody catches) and stops the loop. Returns
+ * whether the program goes on.
  */
 bool mw_uncaught(lua_State *L, const char *origin);
 
 /** Keeps the value on top of the stack as the traceback, and pops it. */
 void mw_keep_traceback(lua_State *L);
+
+/** Pushes the traceback that was kept last, or nil. */
+void mw_push_traceback(lua_State *L);
 
 /** Runs the tick queue until it is empty; returns whether it ran anything. */
 bool mw_drain_ticks(lua_State *L);

@@ -15,7 +15,7 @@ int mw_run_exit_hook(lua_State *L, int status) {
   else
     lua_pushinteger(L, status);
   calls->depth++;
-  int failed = mw_pcall(L, 1, 1, false);
+  int failed = mw_pcall(L, 1, 1);
   calls->depth--;
   if (failed) {
     calls->dying = false; /* else the error would go unseen */

@@ -6,10 +6,13 @@
 #ifndef MW_BINDINGS_LUA_EXIT_H
 #define MW_BINDINGS_LUA_EXIT_H
 
+#include <limits.h>
 #include <lua.h>
 #include <stdbool.h>
 
-enum { MW_NATURAL_END = -1 }; /* a status that the program has not chosen */
+/* A status that the program has not chosen: the one whose eight bits are those
+   of success, and that nobody would write. */
+#define MW_NATURAL_END INT_MIN
 
 /** Runs the exit hook; returns the status to end with. */
 int mw_run_exit_hook(lua_State *L, int status);

@@ -70,6 +70,24 @@ static int fd_set_nonblocking(lua_State *L) {
   return push_outcome(L, mw_fd_set_nonblocking(fd, lua_toboolean(L, 2)));
 }
 
+/* at_end(fd) -> boolean | nil, errname */
+static int fd_at_end(lua_State *L) {
+  int rc = mw_fd_at_end(check_fd(L, 1));
+  if (rc < 0)
+    return push_failure(L, rc);
+  lua_pushboolean(L, rc);
+  return 1;
+}
+
+/* watch(fd) -> fd | nil, errname */
+static int fd_watch(lua_State *L) {
+  int rc = mw_fd_watch(check_fd(L, 1));
+  if (rc < 0)
+    return push_failure(L, rc);
+  lua_pushinteger(L, rc);
+  return 1;
+}
+
 /* kind(fd) -> name | nil, errname */
 static int fd_kind(lua_State *L) {
   const char *kind;
@@ -143,6 +161,8 @@ int luaopen_mw_core_fd(lua_State *L) {
       {"close", fd_close},
       {"write_all", fd_write_all},
       {"set_nonblocking", fd_set_nonblocking},
+      {"at_end", fd_at_end},
+      {"watch", fd_watch},
       {"kind", fd_kind},
       {"read", fd_read},
       {"drain", fd_drain},

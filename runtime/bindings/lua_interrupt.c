@@ -1,9 +1,12 @@
 #include "bindings/lua_interrupt.h"
 
+#include <errno.h>
 #include <lauxlib.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct mw_calls *watched; /* a signal handler has no argument of ours */
 
@@ -12,7 +15,8 @@ static void install(int signum, void (*handler)(int)) {
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
+  /* As in lua.c, SIGINT ends a read from standard input. */
+  action.sa_flags = signum == SIGINT ? 0 : SA_RESTART;
   sigaction(signum, &action, NULL);
 }
 
@@ -47,19 +51,36 @@ static void on_sigint(int signum) {
     raise(signum);
 }
 
+/* The hook does not reach the coroutine that prints: SIGPIPEs since it was
+   set. At this many the program is taken for an endless loop. */
+#define MOST_UNSEEN 1000
+static volatile sig_atomic_t unseen;
+
 static void raise_broken_stdout(lua_State *L, lua_Debug *ar) {
   (void)ar;
   unhook_lua();
+  unseen = 0;
   if (ferror(stdout)) {
     clearerr(stdout);
     luaL_error(L, "EPIPE: broken pipe, write stdout");
   }
 }
 
+static bool is_stdout_broken(void) {
+  struct pollfd asked = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  return poll(&asked, 1, 0) == 1 && (asked.revents & (POLLERR | POLLHUP));
+}
+
 static void on_sigpipe(int signum) {
-  (void)signum;
-  if (watched->in_lua)
+  int error = errno;
+  if (watched->in_lua && is_stdout_broken()) {
     hook_lua(raise_broken_stdout);
+    if (++unseen == MOST_UNSEEN) {
+      install(signum, SIG_DFL);
+      raise(signum);
+    }
+  }
+  errno = error;
 }
 
 void mw_interrupt_install(struct mw_calls *calls) {

@@ -19,17 +19,28 @@ bool mw_loop_turn(lua_State *L, uv_run_mode mode) {
   return alive != 0;
 }
 
-/* turn() -> boolean: waits for the next events and handles them; false where
-   nothing keeps the loop alive any more. */
+/* turn() -> boolean: runs the loop until stop() is called, at least to the end
+   of that turn; false where nothing keeps the loop alive any more. Not by
+   UV_RUN_ONCE, which has a second phase of timers at its end. */
 static int loop_turn(lua_State *L) {
   struct mw_calls *calls = mw_calls(L);
   if (calls->depth > 0)
     return luaL_error(L, "the event loop runs already");
-  bool alive = mw_loop_turn(calls->main, UV_RUN_ONCE);
+  calls->turning = true;
+  bool alive = mw_loop_turn(calls->main, UV_RUN_DEFAULT);
+  calls->turning = false;
   if (calls->dying)
     mw_exit(L, calls->status, false);
   lua_pushboolean(L, alive);
   return 1;
+}
+
+/* stop(): makes turn() return, if that runs. */
+static int loop_stop(lua_State *L) {
+  struct mw_calls *calls = mw_calls(L);
+  if (calls->turning)
+    uv_stop(calls->loop);
+  return 0;
 }
 
 /* drain() -> boolean: runs the tick queue, outside any callback. */
@@ -61,6 +72,12 @@ static int loop_alive(lua_State *L) {
 
 static int loop_depth(lua_State *L) {
   lua_pushinteger(L, mw_calls(L)->depth);
+  return 1;
+}
+
+/* in_handler() -> boolean: whether an event handler is being called. */
+static int loop_in_handler(lua_State *L) {
+  lua_pushboolean(L, mw_calls(L)->handlers > 0);
   return 1;
 }
 
@@ -97,12 +114,29 @@ static int loop_uncaught(lua_State *L) {
 static int loop_callback(lua_State *L) {
   struct mw_calls *calls = mw_calls(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  if (mw_pcall(L, lua_gettop(L) - 1, 0, false) != LUA_OK)
+  if (mw_pcall(L, lua_gettop(L) - 1, 0) != LUA_OK)
     mw_uncaught(L, "uncaught_exception");
   mw_drain_ticks(calls->main);
   if (calls->dying)
     mw_exit(L, calls->status, false);
   return 0;
+}
+
+/* try(fn, ...) -> true | false, err, traceback: calls an event handler, which
+   can't yield: the handlers behind it would be left waiting. */
+static int loop_try(lua_State *L) {
+  struct mw_calls *calls = mw_calls(L);
+  luaL_checkany(L, 1);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  calls->handlers++;
+  int status = mw_pcall(L, lua_gettop(L) - 1, 0);
+  calls->handlers--;
+  lua_pushboolean(L, status == LUA_OK);
+  if (status == LUA_OK)
+    return 1;
+  lua_insert(L, -2);
+  mw_push_traceback(L);
+  return 3;
 }
 
 /* resume(thread, ...) -> as coroutine.resume; SIGINT finds what it runs. */
@@ -135,14 +169,17 @@ static int loop_exit(lua_State *L) {
 int luaopen_mw_core_loop(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"turn", loop_turn},
+      {"stop", loop_stop},
       {"drain", loop_drain},
       {"before_exit", loop_before_exit},
       {"alive", loop_alive},
       {"depth", loop_depth},
+      {"in_handler", loop_in_handler},
       {"request_tick", loop_request_tick},
       {"set_hook", loop_set_hook},
       {"uncaught", loop_uncaught},
       {"callback", loop_callback},
+      {"try", loop_try},
       {"resume", loop_resume},
       {"exit", loop_exit},
       {NULL, NULL},

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "bindings/lua_call.h"
 #include "bindings/lua_interrupt.h"
 #include "version.h"
 
@@ -50,6 +52,28 @@ static int system_abort(lua_State *L) {
   abort();
 }
 
+/* hrtime() -> integer nanoseconds (uv_hrtime) */
+static int system_hrtime(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)uv_hrtime());
+  return 1;
+}
+
+/* uptime() -> integer nanoseconds since the state was made */
+static int system_uptime(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)(uv_hrtime() - mw_calls(L)->started));
+  return 1;
+}
+
+/* flush_stdout() -> true | nil, errname. A failure is told here and nowhere
+   else: it must not raise in the next line of Lua code too. */
+static int system_flush_stdout(lua_State *L) {
+  int result = fflush(stdout);
+  int code = errno;
+  clearerr(stdout);
+  errno = code;
+  return push_outcome(L, result);
+}
+
 /* restore_signal(number): after its last listener has gone. */
 static int system_restore_signal(lua_State *L) {
   mw_interrupt_restore((int)luaL_checkinteger(L, 1));
@@ -59,10 +83,13 @@ static int system_restore_signal(lua_State *L) {
 int luaopen_mw_core_system(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"abort", system_abort},
+      {"flush_stdout", system_flush_stdout},
+      {"hrtime", system_hrtime},
       {"restore_signal", system_restore_signal},
       {"setgid", system_setgid},
       {"setuid", system_setuid},
       {"umask", system_umask},
+      {"uptime", system_uptime},
       {NULL, NULL},
   };
   luaL_newlib(L, functions);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,6 +89,20 @@ static int open_null(int target) {
   return 0;
 }
 
+/* Whether the loop of the parent may rely on it not to block, since it reads
+ * or accepts until there is nothing more: a listening or a datagram socket.
+ * Anything else is taken for a stream that the program reads or writes. */
+static bool must_not_block(int fd) {
+  int listening, type;
+  socklen_t size = sizeof type;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == -1)
+    return false;
+  size = sizeof listening;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == -1)
+    return false;
+  return listening || type != SOCK_STREAM;
+}
+
 static int place_fd(int source, int target, bool blocking) {
   int flags;
   if (source < 0)
@@ -101,7 +116,7 @@ static int place_fd(int source, int target, bool blocking) {
   if (!blocking)
     return 0;
   flags = fcntl(target, F_GETFL);
-  if (flags != -1 && (flags & O_NONBLOCK) != 0)
+  if (flags != -1 && (flags & O_NONBLOCK) != 0 && !must_not_block(target))
     fcntl(target, F_SETFL, flags & ~O_NONBLOCK);
   return 0;
 }

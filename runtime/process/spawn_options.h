@@ -20,7 +20,7 @@
 /** What stands at one descriptor number of the child. */
 struct mw_spawn_fd {
   int fd;        /* the parent's descriptor, or MW_FD_IGNORE */
-  bool blocking; /* clear O_NONBLOCK on it; always done for 0 to 2 */
+  bool blocking; /* clear O_NONBLOCK on a stream; always done for 0 to 2 */
 };
 
 struct mw_spawn_limit {

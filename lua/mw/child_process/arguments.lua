@@ -9,6 +9,8 @@ local signals = require "mw.process.signals"
 
 local M = {}
 
+local env_types = { string = true, number = true, boolean = true }
+
 local function check_env(value)
   if type(value) ~= "table" then
     return "table of names and values"
@@ -16,8 +18,8 @@ local function check_env(value)
   for name, item in pairs(value) do
     if options.name(name) or name:find("=", 1, true) then
       return ("names without '=' and NUL bytes (not %s)"):format(options.show(name))
-    elseif type(item) == "table" or type(item) == "function" or options.text(tostring(item)) then
-      return ("value without NUL bytes for '%s'"):format(name)
+    elseif not env_types[type(item)] or options.text(tostring(item)) then
+      return ("text, number or boolean without NUL bytes for '%s'"):format(name)
     end
   end
 end

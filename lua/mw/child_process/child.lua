@@ -11,7 +11,7 @@ local timers = require "mw.timers"
 ---@field stdin mw.HandleStream?
 ---@field stdout mw.HandleStream?
 ---@field stderr mw.HandleStream?
----@field stdio table<integer, mw.HandleStream> by descriptor number
+---@field stdio table<integer, mw.HandleStream>? by descriptor number; nil where there were no descriptors left
 ---@field connected boolean whether the channel is open
 ---@field killed boolean whether kill() has sent a signal
 ---@field exit_code integer? nil while it runs, or where a signal ended it
@@ -30,7 +30,6 @@ function Child.new(file, argv)
     killed = false,
     spawn_file = file,
     spawn_args = argv,
-    stdio = {},
   }, Child)
 end
 
@@ -72,7 +71,7 @@ end
 -- Counts what is still open, and reads it to its end.
 local function close_parts(self)
   local open = {}
-  for number, stream in pairs(self.stdio) do
+  for number, stream in pairs(self.stdio or {}) do
     if number > 0 and stream.readable_side then
       open[#open + 1] = stream
     end
@@ -83,7 +82,8 @@ local function close_parts(self)
       if stream.writable_side then
         stream:finish()
       end
-      self:_part_closed()
+      -- What it still has to tell a reader is told in this turn.
+      timers.set_immediate(self._part_closed, self)
     end)
   end
   self:_part_closed()
@@ -167,7 +167,7 @@ local function for_each_part(self, method)
       part[method](part)
     end
   end
-  for _, stream in pairs(self.stdio) do
+  for _, stream in pairs(self.stdio or {}) do
     stream[method](stream)
   end
   return self

@@ -26,9 +26,7 @@ end
 
 -- Tells of a failure once the caller has had the time to listen.
 local function fail_later(child, err)
-  tick.add(function()
-    child:_ended(err.errno or -1, nil, err)
-  end)
+  tick.add(child._ended, child, err.errno or -1, nil, err)
 end
 
 local function watch(child, opts)
@@ -56,11 +54,15 @@ local function start(child, engine, slots, ipc, opts)
   stdio.lend(slots)
   local handle, code, stage = core.spawn(engine, function(exit_code, signal)
     child:_ended(exit_code, signal)
+    stdio.take_back(slots)
   end)
   stdio.close_child_ends(slots)
-  if not handle and (code == "EMFILE" or code == "ENFILE") then
-    stdio.close(slots)
-    return arguments.spawn_error("spawn", code, stage, engine)
+  if not handle then
+    stdio.take_back(slots)
+    if code == "EMFILE" or code == "ENFILE" then
+      stdio.close(slots)
+      return arguments.spawn_error("spawn", code, stage, engine)
+    end
   end
   child:_set_streams(stdio.streams(slots))
   connect(child, slots, ipc)
@@ -70,6 +72,14 @@ local function start(child, engine, slots, ipc, opts)
   child._process, child.pid = handle, handle:pid()
   watch(child, opts)
   tick.add(child.emit, child, "spawn")
+end
+
+-- Nothing is started. The streams are there all the same, and end.
+local function abort(child, slots, token)
+  stdio.close_child_ends(slots)
+  child:_set_streams(stdio.streams(slots))
+  stdio.close(slots)
+  return Child._abort_error(token)
 end
 
 --- Starts a process from checked arguments.
@@ -82,19 +92,18 @@ function M.start(what, file, args, opts)
   local slots, ipc = stdio.parse(what, opts.stdio)
   local engine, real_file, argv = arguments.engine_options(file, args, opts)
   local child = Child.new(real_file, argv)
-  if opts.signal and opts.signal.aborted then
-    fail_later(child, Child._abort_error(opts.signal))
-    return child
-  end
   local opened, code = stdio.open(slots)
+  local err
   if not opened then
-    fail_later(child, arguments.spawn_error("spawn", code, "pipe", engine))
-    return child
+    err = arguments.spawn_error("spawn", code, "pipe", engine)
+  elseif opts.signal and opts.signal.aborted then
+    err = abort(child, slots, opts.signal)
+  else
+    if ipc then
+      engine.env = arguments.environment_list(with_channel(opts, ipc))
+    end
+    err = start(child, engine, slots, ipc, opts)
   end
-  if ipc then
-    engine.env = arguments.environment_list(with_channel(opts, ipc))
-  end
-  local err = start(child, engine, slots, ipc, opts)
   if err then
     fail_later(child, err)
   end
@@ -104,7 +113,7 @@ end
 --- Starts a process and returns at once.
 ---@param file string looked up in PATH where it has no slash
 ---@param args? string[]
----@param opts? table cwd env argv0 stdio detached uid gid shell timeout kill_signal serialization signal limits umask process_group die_with_parent max_backlog exit_flush_timeout
+---@param opts? table see the schema of spawn in mw.child_process.arguments
 ---@return mw.Child child emits `spawn exit close error`, and with an "ipc" item `disconnect`
 function M.spawn(file, args, opts, ...)
   local list, checked, callback = arguments.take("spawn", file, args, opts, ...)

@@ -57,6 +57,7 @@ local function run(what, file, args, opts)
     kill_signal = arguments.kill_signal(opts),
     max_buffer = opts.max_buffer or default_max_buffer,
   })
+  stdio.take_back(slots)
   if result.error then
     result.error = arguments.spawn_error("spawnSync", result.error, result.stage, engine)
   end

@@ -9,6 +9,9 @@ local uv = require "luv"
 
 local M = {}
 
+-- As many descriptors as the engine places in a child.
+local most_descriptors = 65536
+
 local words = { pipe = true, overlapped = true, ignore = true, inherit = true, ipc = true }
 
 ---@class mw.StdioSlot
@@ -27,9 +30,10 @@ local function slot_of_object(what, item, index)
   end
   if not number then
     errors.misuse(
-      "%s: bad item %d of option 'stdio' ('pipe', 'ignore', 'inherit', 'ipc', descriptor, or open stream or handle expected, got %s)",
+      "%s: bad item %d of option 'stdio' (%s expected, got %s)",
       what,
       index,
+      "'pipe', 'ignore', 'inherit', 'ipc', descriptor, or open stream or handle",
       options.show(item)
     )
   end
@@ -71,7 +75,7 @@ function M.parse(what, value)
   local list = as_list(what, value)
   local count, ipc = 3, nil
   for key in pairs(list) do
-    if math.type(key) ~= "integer" or key < 1 then
+    if math.type(key) ~= "integer" or key < 1 or key > most_descriptors then
       errors.misuse("%s: bad option 'stdio' (list expected, got a table with the key %s)", what, options.show(key))
     end
     count = math.max(count, key)
@@ -91,13 +95,15 @@ end
 
 -- Pipes for the standard three, so that the child can open them again by name
 -- (/dev/stdout); a pair of sockets, which goes both ways, for all others.
+-- Returns the child's end and ours, or nil and the error's name.
 local function open_ends(slot_here, index)
   if slot_here.kind == "ipc" or index > 3 then
     return fd.socketpair()
-  elseif index == 1 then
-    return fd.pipe()
   end
   local reading, writing = fd.pipe()
+  if not reading or index == 1 then
+    return reading, writing
+  end
   return writing, reading
 end
 
@@ -157,13 +163,69 @@ function M.descriptors(slots)
   return fds, blocking
 end
 
+-- To how many children that run each object is lent.
+local loans = setmetatable({}, { __mode = "k" })
+
+-- The objects in the slots, each once.
+local function lent_objects(slots)
+  local objects = {}
+  for _, here in ipairs(slots) do
+    if here.lent then
+      objects[here.lent] = true
+    end
+  end
+  return pairs(objects)
+end
+
+local function stop_reading(object)
+  if type(object) == "userdata" then
+    if object.read_stop then
+      object:read_stop()
+    end
+  elseif object._lend then
+    object:_lend()
+  elseif object.pause then
+    object:pause()
+  end
+end
+
 --- Stops our own reading from what is lent to the child: from now on every
 --- byte is the child's.
 ---@param slots mw.StdioSlot[]
 function M.lend(slots)
-  for _, here in ipairs(slots) do
-    if type(here.lent) == "table" and here.lent._lend then
-      here.lent:_lend()
+  for object in lent_objects(slots) do
+    loans[object] = (loans[object] or 0) + 1
+    stop_reading(object)
+  end
+end
+
+local function is_loops(object)
+  if type(object) == "table" then
+    return object._take_back ~= nil
+  end
+  local kind = object.get_type and object:get_type()
+  return kind == "tcp" or kind == "pipe"
+end
+
+-- Children get it blocking, and the loop can't use it so.
+local function stop_blocking(object)
+  local number = is_loops(object) and object:fileno()
+  if number then
+    fd.set_nonblocking(number, true)
+  end
+end
+
+--- After the child has ended: what is lent to no other child is its owner's
+--- alone again.
+---@param slots mw.StdioSlot[]
+function M.take_back(slots)
+  for object in lent_objects(slots) do
+    loans[object] = loans[object] > 1 and loans[object] - 1 or nil
+    if not loans[object] then
+      stop_blocking(object)
+      if type(object) == "table" and object._take_back then
+        object:_take_back()
+      end
     end
   end
 end

@@ -6,23 +6,44 @@ local uv = require "luv"
 
 local M = {}
 
----@return string[] the executable, the script, its arguments
+local has_script = arg ~= nil and arg[-1] ~= nil
+
+-- Without "." and "..", and without asking the file system (Node:
+-- path.resolve).
+local function absolute(path)
+  local directory = path:sub(1, 1) ~= "/" and uv.cwd() or ""
+  local parts = {}
+  for part in (directory .. "/" .. path):gmatch "[^/]+" do
+    if part == ".." then
+      parts[#parts] = nil
+    elseif part ~= "." then
+      parts[#parts + 1] = part
+    end
+  end
+  return "/" .. table.concat(parts, "/")
+end
+
+-- Taken at once: the working directory may change. "-" is standard input.
+local script = has_script and (arg[0] == "-" and "-" or absolute(arg[0]))
+
+--- The executable, the script (an absolute path), its arguments.
+---@return string[]
 function M.argv()
   local argv = { uv.exepath() }
-  if arg and arg[-1] then
-    for index = 0, #arg do
-      argv[#argv + 1] = arg[index]
-    end
+  if has_script then
+    argv[2] = script
+    table.move(arg, 1, #arg, 3, argv)
   end
   return argv
 end
 
 local takes_value = { ["-e"] = true, ["-l"] = true }
 
----@return string[] the options that a forked script gets too
+--- The options that a forked script gets too.
+---@return string[]
 function M.exec_argv()
   local first, last = 1, #(arg or {})
-  if arg and arg[-1] then
+  if has_script then
     first, last = -1, -1
     while arg[first - 2] do
       first = first - 1

@@ -16,12 +16,12 @@ local uv = require "luv"
 ---@class mw.process
 ---@field pid integer
 ---@field ppid integer read live: it changes when the parent dies
----@field argv string[] the executable, the script, its arguments
----@field exec_argv string[] the options of mwrun that came before the script
+---@field argv string[] the executable and the script as absolute paths, its arguments
+---@field exec_argv string[] the options before the script that a forked script gets too
 ---@field exec_path string absolute path of the executable
----@field title string as `ps` shows it
----@field exit_code integer? the status at the natural end
----@field env table<string, string> reads and writes the real environment
+---@field title string as `ps` shows it; writable, cut off after the length of the command line
+---@field exit_code integer? the status at the natural end, and of exit() without one; writable
+---@field env table<string, string> reads and writes the real environment; nil removes, numbers and booleans become text
 ---@field stdin mw.StandardInput
 ---@field stdout mw.StandardOutput
 ---@field stderr mw.StandardOutput
@@ -37,9 +37,13 @@ local exit_code
 
 --- Calls `fn` at an event: `exit` (status), `before_exit` (status),
 --- `uncaught_exception` (err, origin, traceback), and every signal by its name
---- (name, number).
+--- (name, number). The origin is "uncaught_exception", or "unhandled_rejection"
+--- for a task that nobody joins. A listener of a signal replaces the default
+--- action until it is taken back, and does not keep the loop alive; SIGKILL and
+--- SIGSTOP raise. (https://nodejs.org/api/process.html#process-events)
 ---@param event string
 ---@param fn function
+---@return mw.process
 function process.on(event, fn)
   events:on(event, fn)
   return process
@@ -48,46 +52,58 @@ end
 --- The same, once.
 ---@param event string
 ---@param fn function
+---@return mw.process
 function process.once(event, fn)
   events:once(event, fn)
   return process
 end
 
+--- Takes back one `on` or `once` of this function, the latest.
 ---@param event string
 ---@param fn function
+---@return mw.process
 function process.off(event, fn)
   events:off(event, fn)
   return process
 end
 
+--- Takes back every listener of one event, or of all.
 ---@param event? string
+---@return mw.process
 function process.remove_all_listeners(event)
   events:remove_all_listeners(event)
   return process
 end
 
+--- How many listeners an event has.
 ---@param event string
 ---@return integer
 function process.listener_count(event)
   return events:listener_count(event)
 end
 
+--- Calls the listeners of an event, as if it had come.
 ---@param event string
 ---@param ... any
----@return boolean
+---@return boolean called whether there was a listener
 function process.emit(event, ...)
   return events:emit(event, ...)
 end
 
---- Waits for an event of the process, as emitters do.
+--- Waits for an event of the process, as emitters do. Like a listener, it does
+--- not keep the loop alive.
 ---@param event string
----@param timeout? number
----@return any ...
+---@param timeout? number milliseconds; no limit where absent
+---@return any ... the event's values, or nil and an error
 function process.wait(event, timeout)
   return events:wait(event, timeout)
 end
 
-process.next_tick = function(fn, ...)
+--- Runs `fn(...)` once the running code has returned to the loop, before any
+--- other event. (Node: process.nextTick)
+---@param fn function
+---@param ... any
+function process.next_tick(fn, ...)
   options.argument("next_tick", "fn", fn, options.callback)
   tick.add(fn, ...)
 end
@@ -97,8 +113,9 @@ local function check_exit_code(what, code)
   return math.tointeger(code)
 end
 
---- Ends the process: `exit` handlers, then flushing, then the end.
----@param code? integer `exit_code`, or 0, where absent
+--- Ends the process: the `exit` handlers, then what was written is brought out,
+--- then the end. A code given in an `exit` handler wins. Does not return.
+---@param code? integer `exit_code`, or 0, where absent; its low eight bits count
 function process.exit(code)
   if code ~= nil then
     exit_code = check_exit_code("exit", code)
@@ -133,11 +150,18 @@ loop.set_hook("uncaught", function(err, origin, traceback)
   return true
 end)
 
----@return string
+--- The working directory; nil and ENOENT where it was removed. (getcwd(3))
+---@return string? directory
+---@return mw.Error? err
 function process.cwd()
-  return assert(uv.cwd())
+  local directory, text, code = uv.cwd()
+  if not directory then
+    return nil, errors.from_luv(text, code, "getcwd")
+  end
+  return directory
 end
 
+--- Changes the working directory. (chdir(2))
 ---@param directory string
 ---@return true? ok
 ---@return mw.Error? err
@@ -150,14 +174,21 @@ function process.chdir(directory)
   return true
 end
 
---- Sends a signal to a process, or (negative pid) to a process group.
+local pid_check = options.integer(-2 ^ 31 | 0, 2 ^ 31 - 1 | 0)
+
+--- Sends a signal to a process, or to a process group: 0 is our own, a negative
+--- pid the group of that number. An unknown name raises; a number that is no
+--- signal is EINVAL. (kill(2))
 ---@param pid integer
----@param signal? string|integer "SIGTERM" where absent; 0 only asks
+---@param signal? string|integer "SIGTERM" where absent; 0 only asks whether it is there
 ---@return true? ok
----@return mw.Error? err
+---@return mw.Error? err ESRCH, EPERM or EINVAL
 function process.kill(pid, signal)
-  options.argument("kill", "pid", pid, options.integer(math.mininteger))
+  options.argument("kill", "pid", pid, pid_check)
   local number = signals.number("kill", signal == nil and "SIGTERM" or signal)
+  if number < 0 or number > signals.highest then
+    return nil, errors.system("EINVAL", ("kill %d"):format(pid))
+  end
   local ok, text, code = uv.kill(math.tointeger(pid), number)
   if not ok then
     return nil, errors.from_luv(text, code, ("kill %d"):format(pid))
@@ -165,21 +196,19 @@ function process.kill(pid, signal)
   return true
 end
 
---- Integer nanoseconds of a clock that only goes forward.
+--- Nanoseconds of a clock that only goes forward, from an unnamed time on.
 ---@return integer
 function process.hrtime()
-  return uv.hrtime()
+  return system.hrtime()
 end
 
-local started = uv.hrtime()
-
---- Seconds since the start.
+--- Seconds since the start of the process, with fractions.
 ---@return number
 function process.uptime()
-  return (uv.hrtime() - started) / 1e9
+  return system.uptime() / 1e9
 end
 
---- Bytes: `rss` of the process, `heap_used` by Lua.
+--- Bytes: `rss` is what the process has in memory, `heap_used` what Lua has.
 ---@return { rss: integer, heap_used: integer }
 function process.memory_usage()
   return { rss = math.tointeger(uv.resident_set_memory()), heap_used = math.floor(collectgarbage "count" * 1024) }
@@ -189,11 +218,18 @@ local function microseconds(time)
   return time.sec * 1000000 + time.usec
 end
 
+local function usage_check(value)
+  if type(value) ~= "table" or not math.tointeger(value.user) or not math.tointeger(value.system) then
+    return "result of cpu_usage()"
+  end
+end
+
 --- Microseconds of processor time, since `previous` where it is given.
+--- (getrusage(2))
 ---@param previous? { user: integer, system: integer }
 ---@return { user: integer, system: integer }
 function process.cpu_usage(previous)
-  options.optional("cpu_usage", "previous", previous, options.table)
+  options.optional("cpu_usage", "previous", previous, usage_check)
   local usage = uv.getrusage()
   local before = previous or { user = 0, system = 0 }
   return {
@@ -231,8 +267,8 @@ function process.resource_usage()
   return result
 end
 
---- Reads the file mode creation mask, and sets it where one is given.
----@param mask? integer|string a number, or text in octal
+--- Reads the file mode creation mask, and sets it where one is given. (umask(2))
+---@param mask? integer|string from 0 to 511, or text in octal
 ---@return integer previous
 function process.umask(mask)
   if type(mask) == "string" then
@@ -244,7 +280,17 @@ function process.umask(mask)
   return system.umask(mask and math.tointeger(mask))
 end
 
-process.getuid, process.getgid = uv.getuid, uv.getgid
+--- The real user id. (getuid(2))
+---@return integer
+function process.getuid()
+  return uv.getuid()
+end
+
+--- The real group id. (getgid(2))
+---@return integer
+function process.getgid()
+  return uv.getgid()
+end
 
 local function set_id(name, set)
   return function(id)
@@ -257,26 +303,39 @@ local function set_id(name, set)
   end
 end
 
---- Change who the process is; true, or nil and EPERM.
+--- Changes who the process is: real, effective and saved user id. (setuid(2))
+---@type fun(id: integer): true?, mw.Error?
 process.setuid = set_id("setuid", system.setuid)
+
+--- The same for the group. (setgid(2))
+---@type fun(id: integer): true?, mw.Error?
 process.setgid = set_id("setgid", system.setgid)
+
+local function variable_name(value)
+  if options.name(value) or value:find("=", 1, true) then
+    return "name of a variable"
+  end
+end
+
+local function variable_value(value)
+  local kind = type(value)
+  if kind ~= "number" and kind ~= "boolean" and options.text(value) then
+    return "string without NUL bytes, number or boolean"
+  end
+end
 
 process.env = setmetatable({}, {
   __index = function(_, name)
-    return type(name) == "string" and os.getenv(name) or nil
+    return not variable_name(name) and os.getenv(name) or nil
   end,
   __newindex = function(_, name, value)
-    options.argument("process.env", "name", name, options.name)
-    if name:find("=", 1, true) then
-      errors.misuse("process.env: bad argument 'name' (a name without '=' expected, got %q)", name)
-    end
+    options.argument("process.env", "name", name, variable_name)
     if value == nil then
       uv.os_unsetenv(name)
       return
     end
-    value = tostring(value)
-    options.argument("process.env", "value", value, options.text)
-    uv.os_setenv(name, value)
+    options.argument("process.env", name, value, variable_value)
+    uv.os_setenv(name, tostring(value))
   end,
   __pairs = function()
     return pairs(uv.os_environ())
@@ -311,10 +370,10 @@ local lazy = {
   end,
   stdin = standard_input.new,
   stdout = function()
-    return standard_output.new(1, "stdout", io.stdout)
+    return standard_output.new(1, "stdout")
   end,
   stderr = function()
-    return standard_output.new(2, "stderr", io.stderr)
+    return standard_output.new(2, "stderr")
   end,
   argv = command_line.argv,
   exec_argv = command_line.exec_argv,

@@ -6,7 +6,10 @@ local system = require "mw.core.system"
 local numbers = require("mw.core.process").signals
 local uv = require "luv"
 
-local M = {}
+local M = {
+  --- The highest number that a signal can have.
+  highest = 64,
+}
 
 local untouchable = { SIGKILL = true, SIGSTOP = true }
 

@@ -7,14 +7,22 @@ local Writable = require "mw.stream.writable"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
+local system = require "mw.core.system"
 
 ---@class mw.StandardOutput: mw.Writable
+---@field fd integer 1 or 2
+---@field is_tty boolean whether it is a terminal
 local StandardOutput = emitter.class("mw.process.stdout", Writable)
+StandardOutput._outlives_pipes = true
 
 function StandardOutput:_write(chunk, done)
-  self._file:flush()
-  local ok, code = fd.write_all(self.fd, chunk)
-  done(not ok and errors.system(code, "write " .. self._name) or nil)
+  local ok, code = system.flush_stdout()
+  if ok or self.fd ~= 1 then
+    ok, code = fd.write_all(self.fd, chunk)
+  end
+  -- Where we were started without it, nobody wants to know.
+  local failed = not ok and code ~= "EBADF"
+  done(failed and errors.system(code, "write " .. self._name) or nil)
 end
 
 --- Has no descriptor of its own to close: the C library's stream keeps it.
@@ -24,10 +32,9 @@ end
 
 ---@param number integer
 ---@param name string
----@param file file*
 ---@return mw.StandardOutput
-local function new(number, name, file)
-  local self = setmetatable({ fd = number, _name = name, _file = file }, StandardOutput)
+local function new(number, name)
+  local self = setmetatable({ fd = number, _name = name }, StandardOutput)
   self.is_tty = fd.kind(number) == "tty"
   self:_init_writable()
   return self

@@ -1,14 +1,16 @@
 -- What readable and writable streams share: being destroyed, and the events
 -- `error` and `close` that follow. A kind of stream puts in
---   _destroy(self, done)   frees what it holds, then calls done([err])
+--   _destroy(self, done, err)   frees what it holds, then calls done([err])
+-- (https://nodejs.org/api/stream.html#writabledestroyerror)
 
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local tick = require "mw.tick"
 
 ---@class mw.StreamBase: mw.Emitter
----@field destroyed boolean
----@field closed boolean `close` has been emitted
+---@field destroyed boolean? whether destroy() was called, or the stream is over
+---@field closed boolean? whether `close` was emitted
+---@field errored any what destroy() was given
 local Base = emitter.class "mw.stream"
 
 function Base:_destroy(done)
@@ -18,18 +20,23 @@ end
 -- What waits in a subclass learns that the stream is gone.
 function Base:_abandon() end
 
-local function finish(self, err)
-  tick.add(function()
-    if err ~= nil then
-      self:emit("error", err)
-    end
-    self.closed = true
-    self:emit "close"
-  end)
+-- Whether somebody gets the error who is no listener.
+function Base:_error_is_taken()
+  return false
 end
 
---- Ends the stream at once: what is buffered is dropped, `error` (where there
---- is one) and `close` follow. May be called twice.
+local function emit_close(self, err)
+  if err ~= nil and not (self:listener_count "error" == 0 and self:_error_is_taken()) then
+    self:emit("error", err)
+  end
+  self.closed = true
+  self:emit "close"
+end
+
+--- Ends the stream at once: what is buffered is dropped, what waits (reads,
+--- callbacks of write and finish) gets the error, or ERR_STREAM_DESTROYED where
+--- there is none; then `error`, where there is one, and `close` follow. May be
+--- called twice.
 ---@param err? any
 ---@return mw.StreamBase self
 function Base:destroy(err)
@@ -38,10 +45,14 @@ function Base:destroy(err)
   end
   self.destroyed = true
   self.errored = err
-  self:_abandon(err or errors.new("ERR_STREAM_DESTROYED", "ERR_STREAM_DESTROYED: the stream was destroyed"))
+  self:_abandon(err ~= nil and err or errors.new("ERR_STREAM_DESTROYED", "ERR_STREAM_DESTROYED: the stream was destroyed"))
+  local is_done = false
   self:_destroy(function(destroy_err)
-    finish(self, err or destroy_err)
-  end)
+    if not is_done then
+      is_done = true
+      tick.add(emit_close, self, err == nil and destroy_err or err)
+    end
+  end, err)
   return self
 end
 

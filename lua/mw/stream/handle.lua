@@ -9,6 +9,7 @@ local fd = require "mw.core.fd"
 
 ---@class mw.HandleStream: mw.Duplex
 local HandleStream = emitter.class("mw.stream.handle", Duplex)
+HandleStream._continuous = true
 
 -- Those that hold bytes which the kernel has not taken yet.
 local unsent = {}
@@ -35,7 +36,7 @@ local function on_read(self, err, chunk)
       close_handle(self)
     end
     self:push(nil)
-  elseif not self:push(chunk) and self._started then
+  elseif not self:push(chunk) and self._started and self._handle then
     self._started = false
     self._handle:read_stop()
   end
@@ -116,11 +117,27 @@ function HandleStream:_lend()
   end
 end
 
-function HandleStream:_read_to_end(on_end)
-  if self._lent then
-    return on_end()
+-- Nobody may ever ask for a stream that was lent: it is closed once both who
+-- wrote and who read have ended and nothing is left in it.
+local function close_if_empty(self)
+  if self._lent and self._source_gone and self._handle and fd.at_end(self._handle:fileno()) then
+    on_read(self, nil, nil)
   end
-  return Duplex._read_to_end(self, on_end)
+end
+
+--- The child that it was lent to has ended.
+function HandleStream:_take_back()
+  close_if_empty(self)
+end
+
+-- One that is lent is the business of the child that has it.
+function HandleStream:_read_to_end(on_end)
+  if not self._lent then
+    return Duplex._read_to_end(self, on_end)
+  end
+  self._source_gone = true
+  close_if_empty(self)
+  on_end()
 end
 
 --- Lets the stream keep the loop alive, as it does from the start.

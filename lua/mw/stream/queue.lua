@@ -6,11 +6,14 @@
 local Queue = {}
 Queue.__index = Queue
 
+--- Makes an empty queue.
 ---@return mw.ByteQueue
 function Queue.new()
-  return setmetatable({ length = 0, _first = 1, _last = 0, _offset = 1 }, Queue)
+  -- _searched: the first chunk that may have a newline; the bytes before it.
+  return setmetatable({ length = 0, _first = 1, _last = 0, _offset = 1, _searched_bytes = 0 }, Queue)
 end
 
+--- Adds a chunk at the end.
 ---@param chunk string not empty
 function Queue:push(chunk)
   self._last = self._last + 1
@@ -20,6 +23,7 @@ end
 
 -- Takes `count` bytes, all within the first chunk.
 local function take_from_first(self, count)
+  self._searched, self._searched_bytes = nil, 0
   local chunk, offset = self[self._first], self._offset
   self.length = self.length - count
   if offset + count > #chunk then
@@ -31,7 +35,7 @@ local function take_from_first(self, count)
   return chunk:sub(offset, offset + count - 1)
 end
 
---- Takes off the first `count` bytes, which must be there.
+--- Takes off the first `count` bytes, which must be there; "" for none.
 ---@param count integer
 ---@return string
 function Queue:take(count)
@@ -52,27 +56,20 @@ function Queue:take_chunk()
 end
 
 --- How many bytes there are up to and with the first newline; nil where there
---- is none. `seen` is where an earlier search has ended.
----@param seen? integer
+--- is none. What was searched before is not searched again.
 ---@return integer? count
----@return integer seen
-function Queue:find_newline(seen)
-  local before = 0
-  seen = seen or 0
-  for index = self._first, self._last do
+function Queue:find_newline()
+  for index = self._searched or self._first, self._last do
     local chunk = self[index]
     local offset = index == self._first and self._offset or 1
-    local here = #chunk - offset + 1
-    if before + here > seen then
-      local from = offset + math.max(0, seen - before)
-      local position = chunk:find("\n", from, true)
-      if position then
-        return before + position - offset + 1, 0
-      end
+    local position = chunk:find("\n", offset, true)
+    if position then
+      self._searched = index
+      return self._searched_bytes + position - offset + 1
     end
-    before = before + here
+    self._searched, self._searched_bytes = index + 1, self._searched_bytes + #chunk - offset + 1
   end
-  return nil, self.length
+  return nil
 end
 
 --- How many of the first `count` bytes can be taken without cutting a UTF-8
@@ -113,11 +110,13 @@ function Queue:peek(count)
   return table.concat(pieces)
 end
 
+--- Drops all.
 function Queue:clear()
   for index = self._first, self._last do
     self[index] = nil
   end
   self.length, self._first, self._last, self._offset = 0, 1, 0, 1
+  self._searched, self._searched_bytes = nil, 0
 end
 
 return Queue

@@ -1,9 +1,12 @@
 -- Readable streams. (https://nodejs.org/api/stream.html#readable-streams)
 --
 -- A kind of stream puts in
---   _read(self)   begin to deliver: self:push(chunk) for what comes, and
---                 self:push(nil) at the end. Once push returns false, nothing
---                 more is wanted until _read is called again.
+--   _read(self)   deliver: self:push(chunk) for what comes, self:push(nil) at the
+--                 end. It is called again after a push, as long as more is wanted.
+--   _rest(self)   may be absent: nobody waits for data now, and the source must
+--                 not keep the loop alive until _read is called.
+--   _continuous   true for a source that goes on by itself: _read is called again
+--                 only once push has returned false, or after _rest.
 
 local Base = require "mw.stream.base"
 local Queue = require "mw.stream.queue"
@@ -28,7 +31,7 @@ function Readable:_init_readable(high_water_mark)
   self.high_water_mark = high_water_mark or 65536
   self._buffer = Queue.new()
   self._flowing = nil -- true, false after pause(), nil before either
-  self._reading = false -- _read has been called, and push wants more
+  self._reading = false -- _read was called, and the source has not answered
   self._ended = false -- the source has nothing more
   self._end_emitted = false
   self._waiters = {}
@@ -59,15 +62,42 @@ end
 
 local function limit(self)
   if not self._keeping then
-    return self.high_water_mark
+    return math.max(self.high_water_mark, self._line_limit or 0)
   end
   return has_reader(self) and kept_for_a_reader or math.huge
 end
 
+-- Whether the source must rest now.
+local function must_rest(self)
+  return self._rest and not self._flowing and #self._waiters == 0
+end
+
+local function rest_if_unwanted(self)
+  if must_rest(self) then
+    self._reading = false
+    self:_rest()
+  end
+end
+
+local function wants_more(self)
+  return not self._ended and not self.destroyed and self._buffer.length < limit(self) and not must_rest(self)
+end
+
 local function read_more(self)
-  if not self._reading and not self._ended and not self.destroyed and self._buffer.length < limit(self) then
+  if not self._reading and wants_more(self) then
     self._reading = true
     self:_read()
+  end
+end
+
+-- In a turn of its own: a source may push at once, and for ever.
+local function read_more_later(self)
+  if not self._read_is_due then
+    self._read_is_due = true
+    tick.add(function()
+      self._read_is_due = false
+      read_more(self)
+    end)
   end
 end
 
@@ -85,6 +115,14 @@ local function source_ended(self)
   end
 end
 
+-- Only in a turn of its own does the flow begin.
+local function flow_later(self)
+  if not self._flow_is_due then
+    self._flow_is_due = true
+    tick.add(self._flow, self)
+  end
+end
+
 local function push_end(self)
   local rest = self._decode and self._decode(nil) or ""
   if rest ~= "" then
@@ -95,7 +133,7 @@ local function push_end(self)
     wake_waiter(self)
   end
   if self._flowing then
-    self:_flow()
+    flow_later(self)
   end
   source_ended(self)
 end
@@ -112,7 +150,20 @@ local function keep(self, chunk)
   end
 end
 
---- Takes a chunk from the source, nil at the end. Returns whether it may go on.
+-- Gives a chunk to whoever takes it now, or keeps it.
+local function deliver(self, chunk)
+  if self._flow_is_due or not self._flowing or self._buffer.length > 0 or #self._waiters > 0 then
+    keep(self, chunk)
+    if self._flowing then
+      flow_later(self)
+    end
+  elseif chunk ~= "" then
+    self:emit("data", chunk)
+  end
+end
+
+--- Takes a chunk from the source, nil at the end. Returns whether more is
+--- wanted now: fewer bytes than the high water mark wait. (Node: readable.push)
 ---@param chunk string?
 ---@return boolean more
 function Readable:push(chunk)
@@ -123,30 +174,28 @@ function Readable:push(chunk)
     push_end(self)
     return false
   end
-  chunk = self._decode and self._decode(chunk) or chunk
-  if self._flowing and self._buffer.length == 0 and #self._waiters == 0 then
-    if chunk ~= "" then
-      self:emit("data", chunk)
-    end
-  else
-    keep(self, chunk)
-    if self._flowing then
-      self:_flow()
-    end
+  options.argument("push", "chunk", chunk, options.bytes)
+  deliver(self, self._decode and self._decode(chunk) or chunk)
+  rest_if_unwanted(self)
+  local more = wants_more(self)
+  self._reading = more and self._continuous or false
+  if more and not self._continuous then
+    read_more_later(self)
   end
-  self._reading = not self.destroyed and self._buffer.length < limit(self)
-  return self._reading
+  return more
 end
 
 function Readable:_flow()
+  self._flow_is_due = false
   while self._flowing and not self.destroyed and self._buffer.length > 0 do
     self:emit("data", self._buffer:take_chunk())
   end
-  emit_end_later(self)
   if self._flowing then
+    emit_end_later(self)
     read_more(self)
   end
 end
+
 
 function Readable:_listening_changed(event, has)
   if event == "data" and has and self._flowing == nil then
@@ -160,7 +209,7 @@ end
 function Readable:resume()
   if not self._flowing and not self.destroyed then
     self._flowing = true
-    tick.add(self._flow, self)
+    flow_later(self)
   end
   return self
 end
@@ -169,9 +218,11 @@ end
 ---@return mw.Readable self
 function Readable:pause()
   self._flowing = false
+  rest_if_unwanted(self)
   return self
 end
 
+--- Whether pause() holds it back.
 ---@return boolean
 function Readable:is_paused()
   return self._flowing == false
@@ -183,20 +234,25 @@ function Readable:readable_length()
   return self._buffer.length
 end
 
---- With "utf8", no chunk ends within a character; nil gives bytes again.
----@param encoding "utf8"|nil
+--- With "utf8", no chunk ends within a character, unless the stream does; bytes
+--- that are no UTF-8 stay as they are. nil gives bytes again.
+---@param encoding "utf8"|"utf-8"|nil
 ---@return mw.Readable self
 function Readable:set_encoding(encoding)
   if encoding ~= nil and encoding ~= "utf8" and encoding ~= "utf-8" then
     errors.misuse("set_encoding: bad argument 'encoding' ('utf8' or nil expected, got %s)", options.show(encoding))
   end
   self.encoding = encoding and "utf8"
+  local kept = self._buffer:take(self._buffer.length)
+  if self._decode then
+    kept = kept .. self._decode(nil)
+  end
   self._decode = encoding and utf8_decoder.new() or nil
-  if encoding and self._buffer.length > 0 then
-    local text = self._decode(self._buffer:take(self._buffer.length))
-    if text ~= "" then
-      self._buffer:push(text)
-    end
+  if self._decode then
+    kept = self._decode(kept) .. (self._ended and self._decode(nil) or "")
+  end
+  if kept ~= "" then
+    self._buffer:push(kept)
   end
   return self
 end
@@ -240,16 +296,19 @@ local function read_until(self, callback, take)
   end, function(attempt)
     for index, waiter in ipairs(self._waiters) do
       if waiter == attempt then
-        return table.remove(self._waiters, index)
+        table.remove(self._waiters, index)
+        self._line_limit = nil
+        return rest_if_unwanted(self)
       end
     end
   end)
 end
 
---- Waits for data and returns what is there, `count` bytes at most; nil at the
---- end, nil and an error where the stream fails. With a callback, gives it
---- (err, data).
----@param count? integer
+--- Waits for data and returns what is there, `count` bytes at most (whole
+--- characters, and one at least, after set_encoding); nil at the end, nil and an
+--- error where the stream fails. With a callback, gives it (err, data). Reads
+--- that wait at the same time are answered in order.
+---@param count? integer all that is there where absent
 ---@param callback? fun(err: any, data: string?)
 ---@return string?
 ---@return mw.Error? err
@@ -268,71 +327,125 @@ function Readable:read(count, callback)
   end)
 end
 
---- Returns an iterator that waits for one line after the other, without the
---- newline.
----@return fun(): string?
-function Readable:lines()
-  return function()
-    local size, seen
-    local line, err = read_until(self, nil, function(buffer, ended)
-      size, seen = buffer:find_newline(seen)
-      if size then
-        return buffer:take(size)
-      elseif ended and buffer.length > 0 then
-        return buffer:take(buffer.length)
-      elseif buffer.length >= self.high_water_mark then
-        self.high_water_mark = self.high_water_mark * 2
-      end
-    end)
-    if not line then
-      return nil, err
-    end
-    return (line:gsub("\n$", ""))
+-- A line without its newline; nil where it has not come whole.
+local function take_line(self, buffer, ended)
+  local size = buffer:find_newline()
+  if not size and not ended then
+    -- What is there is no line yet: the source has to give more.
+    self._line_limit = buffer.length + self.high_water_mark
+    return nil
+  end
+  self._line_limit = nil
+  if size then
+    return buffer:take(size):sub(1, -2)
+  elseif buffer.length > 0 then
+    return buffer:take(buffer.length)
   end
 end
 
+--- Returns an iterator that waits for one line after the other, of any length,
+--- without the newline ("\r" before it stays). It ends with the stream; where
+--- that fails, it returns nil and the error.
+---@return fun(): string?, mw.Error?
+function Readable:lines()
+  return function()
+    return read_until(self, nil, function(buffer, ended)
+      return take_line(self, buffer, ended)
+    end)
+  end
+end
+
+-- Lets the data flow unless one of the destinations has enough for now.
+local function resume_pipes(self)
+  for _, pipe in ipairs(self._pipes) do
+    if pipe.is_full then
+      return
+    end
+  end
+  self:resume()
+end
+
+local function new_pipe(self, destination, finish)
+  local pipe = { destination = destination, is_full = destination._needs_drain or false }
+  function pipe.on_data(chunk)
+    if not destination:write(chunk) then
+      pipe.is_full = true
+      self:pause()
+    end
+  end
+  function pipe.on_drain()
+    if pipe.is_full then
+      pipe.is_full = false
+      resume_pipes(self)
+    end
+  end
+  function pipe.unpipe()
+    self:unpipe(destination)
+  end
+  function pipe.on_end()
+    if finish then
+      destination:finish() -- and its `finish` takes the pipe away
+    else
+      pipe.unpipe()
+    end
+  end
+  function pipe.on_close()
+    if not self._end_emitted then
+      pipe.unpipe()
+    end
+  end
+  return pipe
+end
+
+local function connect(self, pipe)
+  pipe.destination:on("drain", pipe.on_drain)
+  pipe.destination:on("finish", pipe.unpipe)
+  pipe.destination:on("close", pipe.unpipe)
+  self:on("end", pipe.on_end)
+  self:on("close", pipe.on_close)
+  self:on("data", pipe.on_data)
+end
+
+local function disconnect(self, pipe)
+  pipe.destination:off("drain", pipe.on_drain)
+  pipe.destination:off("finish", pipe.unpipe)
+  pipe.destination:off("close", pipe.unpipe)
+  self:off("end", pipe.on_end)
+  self:off("close", pipe.on_close)
+  self:off("data", pipe.on_data)
+end
+
 --- Writes all that comes to another stream, no faster than it takes it, and
---- finishes that at the end, unless `finish` is false.
+--- finishes that at the end, unless `finish` is false or it is `process.stdout`
+--- or `process.stderr`. With more than one destination, the slowest decides.
+--- (Node: readable.pipe)
 ---@param destination mw.Writable
----@param opts? { finish: boolean }
+---@param opts? { finish: boolean } true where absent
 ---@return mw.Writable destination
 function Readable:pipe(destination, opts)
   if type(destination) ~= "table" or not destination.write then
     errors.misuse("pipe: bad argument 'destination' (writable stream expected, got %s)", options.show(destination))
   end
+  options.optional("pipe", "options", opts, options.table)
   options.check("pipe", opts or {}, { finish = options.boolean })
-  local finish = not opts or opts.finish ~= false
-  local pipe = { destination = destination }
-  function pipe.on_data(chunk)
-    if not destination:write(chunk) then
-      self:pause()
-    end
-  end
-  function pipe.on_drain()
-    self:resume()
-  end
-  function pipe.on_end()
-    if finish then
-      destination:finish()
-    end
-  end
-  function pipe.on_close()
-    self:unpipe(destination)
-  end
+  local pipe = new_pipe(self, destination, (opts or {}).finish ~= false and not destination._outlives_pipes)
   self._pipes = self._pipes or {}
   table.insert(self._pipes, pipe)
-  destination:on("drain", pipe.on_drain)
-  destination:once("close", pipe.on_close)
-  self:on("end", pipe.on_end)
-  self:on("data", pipe.on_data)
-  if self._flowing == false then
-    self:resume()
+  connect(self, pipe)
+  if self._end_emitted then
+    tick.add(pipe.on_end)
+  end
+  if pipe.is_full then
+    self:pause()
+  elseif self._flowing == false then
+    resume_pipes(self)
   end
   destination:emit("pipe", self)
   return destination
 end
 
---- Takes back pipe(), for one destination or for all.
+--- Takes back pipe(), for one destination or for all. When none is left, the
+--- stream is paused.
 ---@param destination? mw.Writable
 ---@return mw.Readable self
 function Readable:unpipe(destination)
@@ -340,11 +453,12 @@ function Readable:unpipe(destination)
     local pipe = self._pipes[index]
     if not destination or pipe.destination == destination then
       table.remove(self._pipes, index)
-      pipe.destination:off("drain", pipe.on_drain)
-      pipe.destination:off("close", pipe.on_close)
-      self:off("end", pipe.on_end)
-      self:off("data", pipe.on_data)
-      self:pause()
+      disconnect(self, pipe)
+      if #self._pipes == 0 then
+        self:pause()
+      elseif pipe.is_full then
+        resume_pipes(self)
+      end
       pipe.destination:emit("unpipe", self)
     end
   end
@@ -360,6 +474,12 @@ function Readable:_read_to_end(on_end)
   end
   self._keeping, self._on_source_end = true, on_end
   read_more(self)
+end
+
+-- One who reads by waiting gets the error from the read that waits, or from
+-- the next one.
+function Readable:_error_is_taken()
+  return self._was_read and self:listener_count "data" == 0
 end
 
 function Readable:_abandon(err)

@@ -7,6 +7,7 @@
 local Base = require "mw.stream.base"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
+local loop = require "mw.core.loop"
 local options = require "mw.options"
 local tick = require "mw.tick"
 
@@ -14,13 +15,13 @@ local tick = require "mw.tick"
 local Writable = emitter.class("mw.stream.writable", Base)
 
 --- Prepares the fields of the writable side.
----@param high_water_mark? integer bytes that may wait before write says false
+---@param high_water_mark? integer bytes that may wait before write says false; 65536 where absent
 function Writable:_init_writable(high_water_mark)
   self.writable_side = true
   self.writable_high_water_mark = high_water_mark or 65536
   self._pending, self._next, self._last = {}, 1, 0 -- {chunk, callback}
   self._pending_bytes = 0
-  self._writing = false
+  self._current = nil -- the one of these that _write has
   self._needs_drain = false
   self._finishing = false -- finish() was called
   self._finish_emitted = false
@@ -30,17 +31,30 @@ function Writable:_final(done)
   done()
 end
 
-local function report(self, callback, err)
-  if callback then
-    tick.add(callback, err)
+local function failure(code, text)
+  return errors.new(code, code .. ": " .. text)
+end
+
+-- Those who asked by finish(callback) learn it before the listeners do.
+local function emit_finish(self)
+  if self.destroyed then
+    return
   end
-  if err ~= nil then
-    self:destroy(err)
+  self._finish_emitted = true
+  local callbacks = self._finish_callbacks or {}
+  self._finish_callbacks = nil
+  for _, callback in ipairs(callbacks) do
+    local ok, err, traceback = loop.try(callback)
+    if not ok then
+      loop.uncaught(err, "uncaught_exception", traceback)
+    end
   end
+  self:emit "finish"
+  self:_destroy_when_over()
 end
 
 local function finish_if_due(self)
-  if not self._finishing or self._writing or self._next <= self._last or self._final_called or self.destroyed then
+  if not self._finishing or self._current or self._next <= self._last or self._final_called or self.destroyed then
     return
   end
   self._final_called = true
@@ -48,65 +62,81 @@ local function finish_if_due(self)
     if err ~= nil then
       return self:destroy(err)
     end
-    tick.add(function()
-      if not self.destroyed then
-        self._finish_emitted = true
-        self:emit "finish"
-        self:_destroy_when_over()
-      end
-    end)
+    tick.add(emit_finish, self)
   end)
 end
 
-local function drain_if_due(self)
-  if self._needs_drain and self._pending_bytes == 0 and not self._finishing then
+-- After a write that went well: `drain` first, then the one who wrote.
+local function after_write(self, callback)
+  if self._needs_drain and self._pending_bytes == 0 and not self._finishing and not self.destroyed then
     self._needs_drain = false
-    tick.add(function()
-      if not self.destroyed then
-        self:emit "drain"
-      end
-    end)
+    self:emit "drain"
+  end
+  if callback then
+    callback()
   end
 end
 
--- Hands over chunk after chunk; one that is taken at once needs no turn of
--- the loop.
-local function write_next(self)
-  while not self._writing and self._next <= self._last and not self.destroyed do
+local write_next
+
+local function written(self, entry, err)
+  self._current = nil
+  self._pending_bytes = self._pending_bytes - #entry.chunk
+  if err ~= nil then
+    if entry.callback then
+      tick.add(entry.callback, err)
+    end
+    self:destroy(err)
+  elseif entry.callback or self._needs_drain then
+    tick.add(after_write, self, entry.callback)
+  end
+end
+
+-- One that is taken at once needs no turn of the loop.
+local function hand_over(self, entry)
+  local returned, answered = false, false
+  self._current = entry
+  self:_write(entry.chunk, function(err)
+    if answered then
+      self:destroy(failure("ERR_MULTIPLE_CALLBACK", "a write was answered twice"))
+      return
+    end
+    answered = true
+    if self._current ~= entry then
+      return -- destroyed since, and told so
+    end
+    written(self, entry, err)
+    if returned then
+      write_next(self)
+    end
+  end)
+  returned = true
+end
+
+function write_next(self)
+  while not self._current and self._next <= self._last and not self.destroyed do
     local entry = self._pending[self._next]
     self._pending[self._next] = nil
     self._next = self._next + 1
-    self._writing, self._current = true, entry
-    local returned = false
-    self:_write(entry.chunk, function(err)
-      self._writing, self._current = false, nil
-      self._pending_bytes = self._pending_bytes - #entry.chunk
-      report(self, entry.callback, err)
-      if returned then
-        write_next(self)
-      end
-    end)
-    returned = true
+    hand_over(self, entry)
   end
-  drain_if_due(self)
   finish_if_due(self)
 end
 
-local function refuse(self, callback, code, text)
-  local err = errors.new(code, code .. ": " .. text)
-  if callback then
-    tick.add(callback, err)
+-- Why nothing can be written any more; nil where it can.
+local function refusal(self)
+  if self._finishing then
+    return failure("ERR_STREAM_WRITE_AFTER_END", "write after finish()")
+  elseif self.destroyed then
+    return failure("ERR_STREAM_DESTROYED", "write to a stream that was destroyed")
   end
-  if not self.destroyed then
-    self:destroy(err)
-  end
-  return false
 end
 
---- Writes a chunk; `callback` gets nothing, or the error, once it is taken.
---- Returns false where more than the high water mark waits: then it is better
---- to go on after `drain`.
----@param chunk string
+--- Writes a chunk; `callback` gets nothing, or the error, once it is taken, and
+--- is called exactly once. Returns false where as much as the high water mark
+--- waits: then it is better to go on after `drain`; and where nothing can be
+--- written any more. (Node: writable.write)
+---@param chunk string|number
 ---@param callback? fun(err: any)
 ---@return boolean
 function Writable:write(chunk, callback)
@@ -115,10 +145,13 @@ function Writable:write(chunk, callback)
   end
   options.argument("write", "chunk", chunk, options.bytes)
   options.optional("write", "callback", callback, options.callback)
-  if self._finishing then
-    return refuse(self, callback, "ERR_STREAM_WRITE_AFTER_END", "write after finish()")
-  elseif self.destroyed then
-    return refuse(self, callback, "ERR_STREAM_DESTROYED", "write to a stream that was destroyed")
+  local err = refusal(self)
+  if err then
+    if callback then
+      tick.add(callback, err)
+    end
+    self:destroy(err)
+    return false
   end
   self._last = self._last + 1
   self._pending[self._last] = { chunk = chunk, callback = callback }
@@ -127,14 +160,25 @@ function Writable:write(chunk, callback)
   if self.destroyed then
     return false
   end
-  self._needs_drain = self._pending_bytes >= self.writable_high_water_mark
-  return not self._needs_drain
+  local has_room = self._pending_bytes < self.writable_high_water_mark
+  -- Whoever was told to wait is still waiting.
+  self._needs_drain = self._needs_drain or not has_room
+  return has_room
+end
+
+-- What a finish() that comes too late is told.
+local function lateness(self)
+  if self._finish_emitted then
+    return failure("ERR_STREAM_ALREADY_FINISHED", "finish() of a stream that has finished")
+  elseif self.destroyed then
+    return self.errored or failure("ERR_STREAM_DESTROYED", "finish() of a stream that was destroyed")
+  end
 end
 
 --- Writes a last chunk, where there is one, and ends the stream after all that
---- was written. `callback` runs at `finish`, or gets the error that prevented
---- it. (Node: end.)
----@param chunk? string
+--- was written. `callback` runs just before `finish`, or gets the error that
+--- prevented it. (Node: writable.end)
+---@param chunk? string|number
 ---@param callback? fun(err: any)
 ---@return mw.Writable self
 function Writable:finish(chunk, callback)
@@ -145,29 +189,18 @@ function Writable:finish(chunk, callback)
   if chunk ~= nil then
     self:write(chunk)
   end
-  if callback then
-    if self._finish_emitted or self.destroyed then
-      tick.add(callback, self.errored)
-    else
-      self._finish_callbacks = self._finish_callbacks or {}
-      table.insert(self._finish_callbacks, callback)
-    end
+  local err = lateness(self)
+  if callback and err ~= nil then
+    tick.add(callback, err)
+  elseif callback then
+    self._finish_callbacks = self._finish_callbacks or {}
+    table.insert(self._finish_callbacks, callback)
   end
   if not self._finishing and not self.destroyed then
     self._finishing = true
-    self:once("finish", function()
-      self:_tell_finish_callbacks()
-    end)
     finish_if_due(self)
   end
   return self
-end
-
-function Writable:_tell_finish_callbacks(err)
-  for _, callback in ipairs(self._finish_callbacks or {}) do
-    tick.add(callback, err)
-  end
-  self._finish_callbacks = nil
 end
 
 --- How many bytes wait.
@@ -176,15 +209,26 @@ function Writable:writable_length()
   return self._pending_bytes
 end
 
+local function abandon(entry, err)
+  if entry.callback then
+    tick.add(entry.callback, err)
+  end
+end
+
 function Writable:_abandon(err)
+  local current = self._current
+  self._current = nil
+  if current then
+    abandon(current, err)
+  end
   for index = self._next, self._last do
-    local callback = self._pending[index].callback
-    if callback then
-      tick.add(callback, err)
-    end
+    abandon(self._pending[index], err)
   end
   self._pending, self._next, self._last, self._pending_bytes = {}, 1, 0, 0
-  self:_tell_finish_callbacks(err)
+  for _, callback in ipairs(self._finish_callbacks or {}) do
+    tick.add(callback, err)
+  end
+  self._finish_callbacks = nil
 end
 
 return Writable

@@ -1,0 +1,133 @@
+-- Starts children and collects what becomes of them.
+
+local child_process = require "mw.child_process"
+local eventually = require "spec.support.eventually"
+local process = require "mw.process"
+
+local M = {}
+
+-- More than any test needs, less than a reader's patience.
+local patience = 20000
+
+--- Collects all that a stream gives. The function returned tells what it was
+--- so far.
+---@param stream mw.Readable
+---@return fun(): string
+function M.collect(stream)
+  local chunks = {}
+  stream:on("data", function(chunk)
+    chunks[#chunks + 1] = chunk
+  end)
+  return function()
+    return table.concat(chunks)
+  end
+end
+
+--- Writes down the events of a child, each as { name, n = count, values... }.
+---@param child mw.Child
+---@return table[]
+function M.record(child)
+  local events = {}
+  for _, name in ipairs { "spawn", "error", "exit", "disconnect", "close" } do
+    child:on(name, function(...)
+      events[#events + 1] = { name, n = select("#", ...), ... }
+    end)
+  end
+  return events
+end
+
+--- The names of recorded events, in order.
+---@param events table[]
+---@return string
+function M.names(events)
+  local names = {}
+  for index, event in ipairs(events) do
+    names[index] = event[1]
+  end
+  return table.concat(names, " ")
+end
+
+--- The recorded event of this name.
+---@param events table[]
+---@param name string
+---@return table?
+function M.event(events, name)
+  for _, event in ipairs(events) do
+    if event[1] == name then
+      return event
+    end
+  end
+end
+
+--- Waits for `close` in recorded events, which may be there already.
+---@param events table[]
+---@return table event
+function M.closed(events)
+  return eventually(function()
+    return M.event(events, "close")
+  end, patience)
+end
+
+---@class spec.ChildResult
+---@field child mw.Child
+---@field events table[]
+---@field code integer?
+---@field signal string?
+---@field error mw.Error?
+---@field stdout string?
+---@field stderr string?
+
+--- Waits for the end of a child that was just started.
+---@param child mw.Child
+---@return spec.ChildResult
+function M.finish(child)
+  local events = M.record(child)
+  local stdout = child.stdout and M.collect(child.stdout)
+  local stderr = child.stderr and M.collect(child.stderr)
+  local close = M.closed(events)
+  local failure = M.event(events, "error")
+  return {
+    child = child,
+    events = events,
+    code = close[2],
+    signal = close[3],
+    error = failure and failure[2],
+    stdout = stdout and stdout(),
+    stderr = stderr and stderr(),
+  }
+end
+
+--- Runs a program to its end.
+---@param file string
+---@param args? string[]
+---@param opts? table
+---@return spec.ChildResult
+function M.run(file, args, opts)
+  return M.finish(child_process.spawn(file, args or {}, opts or {}))
+end
+
+--- Runs a shell command to its end.
+---@param command string
+---@param opts? table
+---@return spec.ChildResult
+function M.sh(command, opts)
+  return M.run("/bin/sh", { "-c", command }, opts)
+end
+
+--- Starts mwrun with a piece of Lua.
+---@param code string
+---@param opts? table
+---@return mw.Child
+function M.start_lua(code, opts)
+  return child_process.spawn(process.exec_path, { "-e", code }, opts or {})
+end
+
+--- Runs a piece of Lua in a mwrun of its own to the end.
+---@param code string
+---@param opts? table
+---@return spec.ChildResult
+function M.lua(code, opts)
+  return M.finish(M.start_lua(code, opts))
+end
+
+return M

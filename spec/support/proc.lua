@@ -1,0 +1,83 @@
+-- What /proc tells about processes.
+
+local M = {}
+
+local function read(path)
+  local file = io.open(path, "rb")
+  if not file then
+    return nil
+  end
+  -- Nothing where the process ends between the two.
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+---@class spec.ProcStat
+---@field state string
+---@field ppid integer
+---@field group integer
+---@field session integer
+
+--- Takes apart a line of /proc/PID/stat.
+---@param line string
+---@return spec.ProcStat
+function M.parse_stat(line)
+  local state, ppid, group, session = line:match "^.*%) (%a) (%-?%d+) (%-?%d+) (%-?%d+)"
+  return {
+    state = state,
+    ppid = math.tointeger(ppid),
+    group = math.tointeger(group),
+    session = math.tointeger(session),
+  }
+end
+
+--- nil where there is no such process.
+---@param pid integer
+---@return spec.ProcStat?
+function M.stat(pid)
+  local line = read(("/proc/%d/stat"):format(pid))
+  return line and line ~= "" and M.parse_stat(line) or nil
+end
+
+--- Whether a process runs: one that only waits to be reaped does not.
+---@param pid integer
+---@return boolean
+function M.is_alive(pid)
+  local stat = M.stat(pid)
+  return stat ~= nil and stat.state ~= "Z" and stat.state ~= "X"
+end
+
+--- The pids of all processes that run with these bytes in their environment.
+---@param text string
+---@return integer[]
+function M.with_environment(text)
+  local pids = {}
+  for _, name in ipairs(require("spec.support.scratch").names "/proc") do
+    local pid = math.tointeger(name)
+    local environment = pid and read(("/proc/%d/environ"):format(pid))
+    if environment and environment:find(text, 1, true) and M.is_alive(pid) then
+      pids[#pids + 1] = pid
+    end
+  end
+  return pids
+end
+
+--- A field of the text of /proc/PID/status.
+---@param text string
+---@param name string
+---@return string?
+function M.status_field(text, name)
+  return ("\n" .. text):match("\n" .. name .. ":%s*([^\n]*)")
+end
+
+--- The soft and the hard value of a limit in the text of /proc/PID/limits.
+---@param text string
+---@param title string as it stands there
+---@return string soft
+---@return string hard
+function M.limit(text, title)
+  return ("\n" .. text):match("\n" .. title .. "%s+(%S+)%s+(%S+)")
+end
+
+return M
