@@ -42,6 +42,7 @@ static int run_program(lua_State *L) {
   luaL_checkversion(L);
   struct mw_calls *calls = mw_calls_open(L, &host->loop, host->program);
   mw_interrupt_install(calls);
+  mw_channel_set_inherited(L, mw_inherited_channel_take());
   enum mw_cli_outcome outcome = mw_cli_run(L, host->argc, host->argv);
   if (outcome == MW_CLI_RUN)
     run_loop(L);

@@ -32,6 +32,7 @@ struct channel_box {
 };
 
 static char live_key;
+static char inherited_key;
 
 /* Pushes a callback of the box and the box itself off the live table. */
 static bool push_callback(lua_State *L, const struct channel_box *box,
@@ -352,6 +353,30 @@ void mw_channels_close(lua_State *L) {
   lua_pop(L, 1);
 }
 
+void mw_channel_set_inherited(lua_State *L,
+                              struct mw_inherited_channel inherited) {
+  if (inherited.fd < 0)
+    return;
+  lua_createtable(L, 2, 0);
+  lua_pushinteger(L, inherited.fd);
+  lua_rawseti(L, -2, 1);
+  lua_pushstring(L, inherited.json ? "json" : "msgpack");
+  lua_rawseti(L, -2, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
+}
+
+/* inherited() -> fd, "msgpack"|"json": the channel to the parent, the first
+   time; nothing where there is none. */
+static int channel_inherited(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) != LUA_TTABLE)
+    return 0;
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
+  return 2;
+}
+
 static void open_type(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"send", channel_send},
@@ -372,7 +397,11 @@ static void open_type(lua_State *L) {
 }
 
 int luaopen_mw_core_channel(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", channel_open}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"inherited", channel_inherited},
+      {"open", channel_open},
+      {NULL, NULL},
+  };
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
   open_type(L);

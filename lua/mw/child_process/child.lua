@@ -1,9 +1,11 @@
 -- The object for a child process. (https://nodejs.org/api/child_process.html)
 
+local Channel = require "mw.ipc.channel"
 local core = require "mw.core.process"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local signals = require "mw.process.signals"
+local tick = require "mw.tick"
 local timers = require "mw.timers"
 
 ---@class mw.Child: mw.Emitter
@@ -12,7 +14,8 @@ local timers = require "mw.timers"
 ---@field stdout mw.HandleStream?
 ---@field stderr mw.HandleStream?
 ---@field stdio table<integer, mw.HandleStream>? by descriptor number; nil where there were no descriptors left
----@field connected boolean whether the channel is open
+---@field channel mw.Channel? the channel, as long as it is open
+---@field connected boolean whether messages can be sent
 ---@field killed boolean whether kill() has sent a signal
 ---@field exit_code integer? nil while it runs, or where a signal ended it
 ---@field signal_code string? the signal that ended it
@@ -40,15 +43,55 @@ function Child:_set_streams(streams)
   self.stdin, self.stdout, self.stderr = streams[0], streams[1], streams[2]
 end
 
---- Takes the channel's connection.
----@param channel mw.ChannelConnection
-function Child:_set_channel(channel)
+--- Opens the channel over our end of it.
+---@param descriptor integer the channel's from then on
+---@param opts table serialization, max_backlog
+function Child:_open_channel(descriptor, opts)
+  local channel = Channel.open(descriptor, self, opts)
+  channel:ref()
   self.channel, self.connected = channel, true
-  channel.on_close = function()
+  function channel.on_disconnecting()
+    self.connected = false
+  end
+  function channel.on_close()
     self.connected, self.channel = false, nil
     self:emit "disconnect"
     self:_part_closed()
   end
+end
+
+-- What has come before there was a listener is for the first one.
+function Child:_listening_changed(event, has)
+  if event == "message" and has and self.channel then
+    self.channel:release()
+  end
+end
+
+local function no_channel(self, callback)
+  local err = errors.new("ERR_IPC_CHANNEL_CLOSED", "ERR_IPC_CHANNEL_CLOSED: the channel is closed")
+  if callback then
+    tick.add(callback, err)
+  else
+    tick.add(self.emit, self, "error", err)
+  end
+  return false
+end
+
+--- Sends a message to the child; it arrives, in order. Returns false where the
+--- child lags behind, which is advice only, or where nothing can be sent: then
+--- the callback gets the error, or `error` is emitted. Raises, naming the
+--- place, for what can't be sent.
+---@param message any not nil
+---@param handle? nil
+---@param opts? { keep_open?: boolean }
+---@param callback? fun(err: mw.Error?) once, when the message is out
+---@return boolean
+function Child:send(message, handle, opts, callback)
+  local done = Channel.check_arguments(message, handle, opts, callback)
+  if not self.connected then
+    return no_channel(self, done)
+  end
+  return self.channel:send(message, done)
 end
 
 -- `close` comes once the process and everything between it and us has ended.
@@ -149,16 +192,15 @@ function Child:kill_tree(signal)
   return false
 end
 
---- Closes the channel; nil and ERR_IPC_DISCONNECTED where there is none.
+--- Closes the channel, after all that was sent. Nil and ERR_IPC_DISCONNECTED
+--- where there is none.
 ---@return true? ok
 ---@return mw.Error? err
 function Child:disconnect()
-  if not self.channel then
+  if not self.connected then
     return nil, errors.new("ERR_IPC_DISCONNECTED", "ERR_IPC_DISCONNECTED: the channel is closed already")
   end
-  self.connected = false
-  self.channel:close()
-  return true
+  return self.channel:disconnect()
 end
 
 local function for_each_part(self, method)

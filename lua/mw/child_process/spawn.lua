@@ -1,7 +1,7 @@
 -- Starting a process and watching it.
 
+local Channel = require "mw.ipc.channel"
 local Child = require "mw.child_process.child"
-local Connection = require "mw.child_process.channel"
 local arguments = require "mw.child_process.arguments"
 local core = require "mw.core.process"
 local errors = require "mw.error"
@@ -18,7 +18,7 @@ local function with_channel(opts, ipc)
   for name, value in pairs(opts.env or process.env) do
     env[name] = value
   end
-  for name, value in pairs(Connection.variables(ipc - 1, opts.serialization or "msgpack")) do
+  for name, value in pairs(Channel.variables(ipc - 1, opts.serialization)) do
     env[name] = value
   end
   return env
@@ -43,7 +43,7 @@ end
 
 local function connect(child, slots, ipc)
   if ipc then
-    child:_set_channel(Connection.new(slots[ipc].our_end))
+    child:_open_channel(slots[ipc].our_end, opts)
     slots[ipc].our_end = nil
   end
 end

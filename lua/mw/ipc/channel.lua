@@ -10,7 +10,8 @@ local tick = require "mw.tick"
 
 ---@class mw.Channel
 ---@field owner mw.Emitter gets `message` (value) and `disconnect`
----@field connected boolean whether messages can be sent
+---@field on_disconnecting fun() called when nothing can be sent any more
+---@field on_close fun() called once, when the connection is over
 local Channel = { __name = "mw.channel" }
 Channel.__index = Channel
 
@@ -19,6 +20,8 @@ local high_water_mark = 128 * 1024
 
 -- So many messages are kept for the first listener; then the sender waits.
 local kept_for_a_listener = 10000
+
+local default_max_backlog = 256 * 1024 * 1024
 
 local open_channels = {}
 
@@ -76,29 +79,30 @@ function Channel:release()
   end)
 end
 
-local function ended(self)
-  self.connected = false
+local function ended(self, failure)
+  self.on_disconnecting()
+  if failure then
+    self.owner:emit("error", errors.system(failure, "read from the channel"))
+  end
   self._core:close()
 end
 
 local function closed(self)
   open_channels[self] = nil
-  self.connected = false
   settle(self, math.huge, closed_error())
   self.on_close()
 end
 
 --- Opens the end that a descriptor is.
 ---@param descriptor integer the channel's from then on
----@param serialization "msgpack"|"json"
 ---@param owner mw.Emitter
----@param on_close fun() called once, when the connection is over
----@return mw.Channel? channel
----@return string? code
-function Channel.open(descriptor, serialization, owner, on_close)
-  local self = setmetatable({ owner = owner, connected = true, on_close = on_close }, Channel)
+---@param opts? { serialization?: "msgpack"|"json", max_backlog?: integer }
+---@return mw.Channel
+function Channel.open(descriptor, owner, opts)
+  local self = setmetatable({ owner = owner }, Channel)
+  self._max_backlog = opts and opts.max_backlog or default_max_backlog
   self._waiting, self._first, self._last = {}, 1, 0
-  local handle, code = core.open(descriptor, serialization, {
+  self._core = assert(core.open(descriptor, opts and opts.serialization or "msgpack", {
     on_message = function(value)
       deliver(self, value)
     end,
@@ -107,35 +111,24 @@ function Channel.open(descriptor, serialization, owner, on_close)
       settle(self, offset)
     end,
     on_end = function(failure)
-      if failure then
-        owner:emit("error", errors.system(failure, "read from the channel"))
-      end
-      ended(self)
+      ended(self, failure)
     end,
     on_closed = function()
       closed(self)
     end,
-  })
-  if not handle then
-    return nil, code
-  end
-  self._core = handle
+  }))
   open_channels[self] = true
-  handle:read_start()
+  self._core:read_start()
   return self
 end
 
-local function refuse(self, err, callback)
-  if callback then
-    tick.add(callback, err)
-  else
-    tick.add(self.owner.emit, self.owner, "error", err)
-  end
-  return false
-end
-
--- (message[, handle][, options][, callback])
-local function take_arguments(message, handle, opts, callback)
+--- Checks the arguments of a `send`: (message[, handle][, options][, callback]).
+---@param message any
+---@param handle any
+---@param opts any
+---@param callback any
+---@return (fun(err: mw.Error?))? callback
+function Channel.check_arguments(message, handle, opts, callback)
   if message == nil then
     errors.misuse "send: bad argument 'message' (value expected, got nil; mw.null can be sent) (ERR_MISSING_ARGS)"
   end
@@ -148,21 +141,27 @@ local function take_arguments(message, handle, opts, callback)
   options.check("send", opts or {}, { keep_open = options.boolean })
   options.optional("send", "callback", callback, options.callback)
   if handle ~= nil then
-    errors.misuse("send: bad argument 'handle' (this type can't be sent: %s) (ERR_INVALID_HANDLE_TYPE)", type(handle))
+    errors.misuse("send: bad argument 'handle' (this can't be sent: %s) (ERR_INVALID_HANDLE_TYPE)", options.show(handle))
   end
   return callback
 end
 
---- Sends a message. Returns false where the peer lags behind (advice only), or
---- where nothing can be sent: then `callback` gets the error, or the owner
---- emits it.
+local function refuse(self, err, callback)
+  if callback then
+    tick.add(callback, err)
+  else
+    tick.add(self.owner.emit, self.owner, "error", err)
+  end
+  return false
+end
+
+--- Sends a message, whose arguments are checked.
 ---@param message any
----@param ... any
+---@param callback? fun(err: mw.Error?)
 ---@return boolean
-function Channel:send(message, ...)
-  local callback = take_arguments(message, ...)
-  if not self.connected then
-    return refuse(self, closed_error(), callback)
+function Channel:send(message, callback)
+  if self._core:pending() > self._max_backlog then
+    return refuse(self, errors.system("ENOBUFS", "send on the channel"), callback)
   end
   local offset, pending, problem = self._core:send(message, false)
   if not offset then
@@ -179,15 +178,11 @@ function Channel:send(message, ...)
   return pending < high_water_mark
 end
 
---- Closes the channel once all that was sent has gone out. Returns nil and
---- ERR_IPC_DISCONNECTED where it is closed already.
----@return true? ok
----@return mw.Error? err
+--- Closes the channel once all that was sent has gone out.
+---@return true
 function Channel:disconnect()
-  if not self.connected then
-    return nil, errors.new("ERR_IPC_DISCONNECTED", "ERR_IPC_DISCONNECTED: the channel is closed already")
-  end
-  self.connected, self._disconnecting = false, true
+  self._disconnecting = true
+  self.on_disconnecting()
   tick.add(function()
     if self._core:pending() == 0 then
       self._core:close()
@@ -198,14 +193,36 @@ function Channel:disconnect()
   return true
 end
 
+--- The variables that tell a child about its end.
+---@param descriptor integer the child's
+---@param serialization? "msgpack"|"json"
+---@return table<string, string>
+function Channel.variables(descriptor, serialization)
+  if serialization == "json" then
+    return { NODE_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_SERIALIZATION_MODE = "json" }
+  end
+  return { MW_CHANNEL_FD = tostring(descriptor) }
+end
+
 --- Lets the channel keep the loop alive, whoever listens.
 function Channel:ref()
+  self._by_hand = true
   self._core:ref()
 end
 
 --- Lets the loop end although the channel is open.
 function Channel:unref()
+  self._by_hand = true
   self._core:unref()
+end
+
+--- The same by itself, as listeners come and go: not after a ref() or unref().
+---@param referenced boolean
+function Channel:_follow_listeners(referenced)
+  if not self._by_hand then
+    local method = referenced and "ref" or "unref"
+    self._core[method](self._core)
+  end
 end
 
 exit.add_flusher(function(timeout)

@@ -6,6 +6,7 @@ local errors = require "mw.error"
 local exit = require "mw.exit"
 local loop = require "mw.core.loop"
 local options = require "mw.options"
+local parent = require "mw.process.parent"
 local signals = require "mw.process.signals"
 local standard_input = require "mw.process.standard_input"
 local standard_output = require "mw.process.standard_output"
@@ -25,11 +26,19 @@ local uv = require "luv"
 ---@field stdin mw.StandardInput
 ---@field stdout mw.StandardOutput
 ---@field stderr mw.StandardOutput
----@field connected boolean whether there is a channel to a parent
+---@field connected boolean whether messages can be sent to a parent
+---@field channel mw.Channel? the channel to it; nil where there is none
+---@field send? fun(message: any, handle?: nil, opts?: table, callback?: fun(err: mw.Error?)): boolean
+---@field disconnect? fun(): true?, mw.Error?
 local process = {}
 
 local events = emitter.new()
-signals.attach(events)
+local follow_signals = signals.follower()
+
+function events:_listening_changed(event, has)
+  follow_signals(self, event, has)
+  parent.follow_listeners(process, self, event)
+end
 
 -- Values that are made or asked for when they are looked at.
 local getters, setters = {}, {}
@@ -380,7 +389,7 @@ local lazy = {
 }
 
 process.pid = math.tointeger(uv.os_getpid())
-process.connected = false
+parent.attach(process, events)
 
 return setmetatable(process, {
   __index = function(_, name)

@@ -45,11 +45,11 @@ function M.check(signal)
   end
 end
 
---- Makes the emitter's signal events follow its listeners.
----@param emitter mw.Emitter
-function M.attach(emitter)
+--- Makes a function that lets the emitter's signal events follow its listeners.
+---@return fun(emitter: mw.Emitter, event: any, has: boolean)
+function M.follower()
   local watchers = {}
-  function emitter._listening_changed(self, event, has)
+  return function(self, event, has)
     local number = type(event) == "string" and numbers[event]
     if not number then
       return

@@ -1,0 +1,60 @@
+-- The process's end of the channel to its parent, where it was started with
+-- one. (https://nodejs.org/api/process.html#processsendmessage-sendhandle-options-callback)
+
+local Channel = require "mw.ipc.channel"
+local core = require "mw.core.channel"
+local errors = require "mw.error"
+
+local M = {}
+
+--- Opens the channel, and puts `send`, `disconnect`, `channel` and `connected`
+--- into the process. In a process that has no channel, only `connected`: false.
+---@param process table
+---@param events mw.Emitter the process's
+function M.attach(process, events)
+  local descriptor, serialization = core.inherited()
+  process.connected = descriptor ~= nil
+  if not descriptor then
+    return
+  end
+  local channel = Channel.open(descriptor, events, { serialization = serialization })
+  process.channel = channel
+
+  function channel.on_disconnecting()
+    process.connected = false
+  end
+
+  function channel.on_close()
+    process.channel = nil
+    events:emit "disconnect"
+  end
+
+  function process.send(message, handle, opts, callback)
+    local done = Channel.check_arguments(message, handle, opts, callback)
+    return channel:send(message, done)
+  end
+
+  function process.disconnect()
+    if not process.connected then
+      return nil, errors.new("ERR_IPC_DISCONNECTED", "ERR_IPC_DISCONNECTED: the channel is closed already")
+    end
+    return channel:disconnect()
+  end
+end
+
+--- Keeps the loop alive for the channel as long as somebody listens to it.
+---@param process table
+---@param events mw.Emitter
+---@param event any the event that has got its first listener, or lost its last
+function M.follow_listeners(process, events, event)
+  local channel = process.channel
+  if not channel or (event ~= "message" and event ~= "disconnect") then
+    return
+  end
+  channel:_follow_listeners(events:listener_count "message" + events:listener_count "disconnect" > 0)
+  if events:listener_count "message" > 0 then
+    channel:release()
+  end
+end
+
+return M
