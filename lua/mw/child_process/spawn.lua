@@ -41,7 +41,7 @@ local function watch(child, opts)
   end
 end
 
-local function connect(child, slots, ipc)
+local function connect(child, slots, ipc, opts)
   if ipc then
     child:_open_channel(slots[ipc].our_end, opts)
     slots[ipc].our_end = nil
@@ -65,7 +65,7 @@ local function start(child, engine, slots, ipc, opts)
     end
   end
   child:_set_streams(stdio.streams(slots))
-  connect(child, slots, ipc)
+  connect(child, slots, ipc, opts)
   if not handle then
     return arguments.spawn_error("spawn", code, stage, engine)
   end
