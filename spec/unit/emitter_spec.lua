@@ -138,6 +138,38 @@ describe("an emitter", function()
       assert.same({ "first", "second", "first", "late" }, order)
     end)
 
+    it("calls no listener that was taken back before, whatever comes in between", function()
+      local order = {}
+      local fns = {}
+      for number = 1, 40 do
+        fns[number] = function()
+          order[#order + 1] = number
+        end
+        e:on("x", fns[number])
+      end
+      e:on("x", function()
+        if #order < 100 then
+          for number = 2, 40 do
+            e:off("x", fns[number])
+          end
+          e:on("x", fns[2])
+          e:emit "x"
+        end
+      end)
+      e:emit "x"
+      local expected = {}
+      for number = 1, 40 do
+        expected[number] = number
+      end
+      for _ = 1, 31 do
+        expected[#expected + 1] = 1
+        expected[#expected + 1] = 2
+      end
+      assert.equal(#expected // 10, #order // 10)
+      assert.same({ table.unpack(expected, 1, 42) }, { table.unpack(order, 1, 42) })
+      assert.equal(3, e:listener_count "x")
+    end)
+
     it("raises at the caller's line for what is no function", function()
       for _, method in ipairs { "on", "once", "off" } do
         local message = misuse(function()
