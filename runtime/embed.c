@@ -41,6 +41,7 @@ static int load_from_directory(lua_State *L, const char *name,
                                const char *directory) {
   const char *path = luaL_gsub(L, name, ".", "/");
   const char *patterns[] = {"%s/%s.lua", "%s/%s/init.lua"};
+  const char *looked_at = lua_pushliteral(L, "MWRUN_LUA_DIR is set:");
   for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
     const char *file = lua_pushfstring(L, patterns[i], directory, path);
     int status = luaL_loadfilex(L, file, "t");
@@ -50,9 +51,10 @@ static int load_from_directory(lua_State *L, const char *name,
     }
     if (status != LUA_ERRFILE)
       return load_error(L, name, file);
-    lua_pop(L, 2);
+    looked_at = lua_pushfstring(L, "%s\n\tno file '%s'", looked_at, file);
   }
-  return not_found(L, name);
+  lua_pushstring(L, looked_at);
+  return 1;
 }
 
 static int searcher(lua_State *L) {

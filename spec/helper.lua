@@ -5,6 +5,13 @@ local busted = require "busted"
 local eventually = require "spec.support.eventually"
 local leaks = require "spec.support.leaks"
 
+-- Tests start mwrun in folders of their own.
+local process = require "mw.process"
+local source = process.env.MWRUN_LUA_DIR
+if source and source:sub(1, 1) ~= "/" then
+  process.env.MWRUN_LUA_DIR = process.cwd() .. "/" .. source
+end
+
 local function count()
   return { descriptors = leaks.descriptor_count(), children = #leaks.children(), handles = leaks.handle_count() }
 end

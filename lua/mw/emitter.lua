@@ -9,11 +9,41 @@ local timers = require "mw.timers"
 local Emitter = { __name = "mw.emitter" }
 Emitter.__index = Emitter
 
--- Lists of listeners are never changed, only replaced: an emit that is under
--- way goes on with the list it has begun.
-local function listeners_of(self, event)
+---@class mw.Listener
+---@field fn function
+---@field once boolean?
+---@field fired boolean? one of once has had its event
+---@field removed_at integer? how many emits had begun when it was taken back
+
+-- The listeners of one event: slots 1 to `count`, of which some may have been
+-- taken back already. An emit that is under way calls those that there were
+-- when it began, so that slots are only cleared while there is none.
+local function new_list()
+  return { count = 0, alive = 0, emits = 0 }
+end
+
+local function list_of(self, event)
   local events = self._events
   return events and events[event]
+end
+
+local function compact(list)
+  local kept = 0
+  for index = 1, list.count do
+    local entry = list[index]
+    list[index] = nil
+    if not entry.removed_at then
+      kept = kept + 1
+      list[kept] = entry
+    end
+  end
+  list.count = kept
+end
+
+local function compact_if_due(list)
+  if list.emits == 0 and list.count > 2 * list.alive + 8 then
+    compact(list)
+  end
 end
 
 local function check_listener(what, event, fn)
@@ -24,20 +54,53 @@ local function check_listener(what, event, fn)
   end
 end
 
-local function replace(self, event, list)
-  local had = listeners_of(self, event) ~= nil
-  self._events = self._events or {}
-  self._events[event] = list
-  if had ~= (list ~= nil) and self._listening_changed then
-    self:_listening_changed(event, list ~= nil)
+-- A class that wants to know when an event gets its first listener, and when
+-- it loses its last, has a method for that.
+local function tell_change(self, event, has)
+  if self._listening_changed then
+    self:_listening_changed(event, has)
   end
 end
 
 local function add(self, event, entry)
-  local list = { table.unpack(listeners_of(self, event) or {}) }
-  list[#list + 1] = entry
-  replace(self, event, list)
-  return self
+  self._events = self._events or {}
+  local list = self._events[event]
+  if not list then
+    list = new_list()
+    self._events[event] = list
+  end
+  list.count, list.alive = list.count + 1, list.alive + 1
+  list[list.count] = entry
+  if list.alive == 1 then
+    tell_change(self, event, true)
+  end
+  return entry
+end
+
+local function remove(self, event, entry)
+  local list = list_of(self, event)
+  if entry.removed_at or not list then
+    return
+  end
+  entry.removed_at = self._emits or 0
+  list.alive = list.alive - 1
+  if list.alive > 0 then
+    return compact_if_due(list)
+  end
+  self._events[event] = nil
+  tell_change(self, event, false)
+end
+
+local function remove_all(self, event)
+  local list = list_of(self, event)
+  if not list then
+    return
+  end
+  for index = 1, list.count do
+    list[index].removed_at = list[index].removed_at or self._emits or 0
+  end
+  self._events[event] = nil
+  tell_change(self, event, false)
 end
 
 --- Calls `fn` with the event's values whenever it is emitted.
@@ -46,7 +109,8 @@ end
 ---@return mw.Emitter self
 function Emitter:on(event, fn)
   check_listener("on", event, fn)
-  return add(self, event, { fn = fn })
+  add(self, event, { fn = fn })
+  return self
 end
 
 --- Calls `fn` the next time only.
@@ -55,19 +119,8 @@ end
 ---@return mw.Emitter self
 function Emitter:once(event, fn)
   check_listener("once", event, fn)
-  return add(self, event, { fn = fn, once = true })
-end
-
-local function remove(self, event, matches)
-  local list = listeners_of(self, event)
-  for index = #(list or {}), 1, -1 do
-    if matches(list[index]) then
-      local rest = { table.unpack(list) }
-      table.remove(rest, index)
-      replace(self, event, #rest > 0 and rest or nil)
-      return
-    end
-  end
+  add(self, event, { fn = fn, once = true })
+  return self
 end
 
 --- Takes back one `on` or `once` of this function, the latest.
@@ -76,9 +129,14 @@ end
 ---@return mw.Emitter self
 function Emitter:off(event, fn)
   check_listener("off", event, fn)
-  remove(self, event, function(entry)
-    return entry.fn == fn
-  end)
+  local list = list_of(self, event)
+  for index = list and list.count or 0, 1, -1 do
+    local entry = list[index]
+    if entry.fn == fn and not entry.removed_at then
+      remove(self, event, entry)
+      break
+    end
+  end
   return self
 end
 
@@ -93,23 +151,37 @@ function Emitter:remove_all_listeners(event)
     end
   end
   for _, name in ipairs(names) do
-    replace(self, name, nil)
+    remove_all(self, name)
   end
   return self
 end
 
+--- How many listeners an event has.
 ---@param event any
 ---@return integer
 function Emitter:listener_count(event)
-  return #(listeners_of(self, event) or {})
+  local list = list_of(self, event)
+  return list and list.alive or 0
+end
+
+-- The entries of an event that count now, in order.
+local function entries_of(self, event)
+  local list = list_of(self, event)
+  local entries = {}
+  for index = 1, list and list.count or 0 do
+    if not list[index].removed_at then
+      entries[#entries + 1] = list[index]
+    end
+  end
+  return entries
 end
 
 --- The functions that listen to an event, in order.
 ---@param event any
 ---@return function[]
 function Emitter:listeners(event)
-  local functions = {}
-  for index, entry in ipairs(listeners_of(self, event) or {}) do
+  local functions = entries_of(self, event)
+  for index, entry in ipairs(functions) do
     functions[index] = entry.fn
   end
   return functions
@@ -117,10 +189,11 @@ end
 
 -- The same for one who calls them himself: those of `once` have had theirs.
 function Emitter:_take_listeners(event)
-  local functions = self:listeners(event)
-  for _, entry in ipairs(listeners_of(self, event) or {}) do
+  local functions = entries_of(self, event)
+  for index, entry in ipairs(functions) do
+    functions[index] = entry.fn
     if entry.once then
-      self:off(event, entry.fn)
+      remove(self, event, entry)
     end
   end
   return functions
@@ -134,30 +207,34 @@ local function error_of(err)
   return err
 end
 
--- Calls every listener; what one raises is reported after all have run.
+-- Whether an entry is to be called by the emit of this number.
+local function is_due(entry, emit)
+  return not entry.fired and not (entry.removed_at and entry.removed_at < emit)
+end
+
+-- Calls the listeners; returns what they raised, nil where nothing.
 local function call_all(self, event, list, ...)
   local failures
-  for index = 1, #list do
+  local emit = (self._emits or 0) + 1
+  self._emits = emit
+  list.emits = list.emits + 1
+  for index = 1, list.count do
     local entry = list[index]
-    if entry.once then
-      if entry.fired then
-        goto next
+    if is_due(entry, emit) then
+      if entry.once then
+        entry.fired = true
+        remove(self, event, entry)
       end
-      entry.fired = true
-      remove(self, event, function(other)
-        return other == entry
-      end)
+      local ok, err, traceback = loop.try(entry.fn, ...)
+      if not ok then
+        failures = failures or {}
+        failures[#failures + 1] = { err = err, traceback = traceback }
+      end
     end
-    local ok, err, traceback = loop.try(entry.fn, ...)
-    if not ok then
-      failures = failures or {}
-      failures[#failures + 1] = { err = err, traceback = traceback }
-    end
-    ::next::
   end
-  for _, failure in ipairs(failures or {}) do
-    loop.uncaught(failure.err, "uncaught_exception", failure.traceback)
-  end
+  list.emits = list.emits - 1
+  compact_if_due(list)
+  return failures
 end
 
 --- Calls the listeners of the event, in the order in which they were added:
@@ -168,9 +245,12 @@ end
 ---@param ... any
 ---@return boolean called whether there was a listener
 function Emitter:emit(event, ...)
-  local list = listeners_of(self, event)
+  local list = list_of(self, event)
   if list then
-    call_all(self, event, list, ...)
+    -- After all have run: without a listener of its own, one ends the process.
+    for _, failure in ipairs(call_all(self, event, list, ...) or {}) do
+      loop.uncaught(failure.err, "uncaught_exception", failure.traceback)
+    end
     return true
   end
   if event == "error" then
@@ -203,30 +283,32 @@ function Emitter:wait(event, timeout)
     if self.destroyed then
       return done(nil, self.errored or destroyed_error(tostring(event)))
     end
-    local timer, on_event, on_error
+    local timer, awaited, failure
     local function stop()
-      self:off(event, on_event)
-      self:off("error", on_error)
+      remove(self, event, awaited)
+      if failure then
+        remove(self, "error", failure)
+      end
       if timer then
         timer:close()
       end
     end
-    on_event = function(...)
-      stop()
-      if select("#", ...) == 0 then
-        done(true)
-      else
-        done(...)
-      end
-    end
-    on_error = function(err)
-      stop()
-      done(nil, error_of(err))
-    end
-    self:on(event, on_event)
-    if event ~= "error" then
-      self:on("error", on_error)
-    end
+    awaited = add(self, event, {
+      fn = function(...)
+        stop()
+        if select("#", ...) == 0 then
+          done(true)
+        else
+          done(...)
+        end
+      end,
+    })
+    failure = event ~= "error" and add(self, "error", {
+      fn = function(err)
+        stop()
+        done(nil, error_of(err))
+      end,
+    })
     if timeout and timeout < timers.longest then
       timer = timers.set_timeout(function()
         stop()

@@ -245,9 +245,17 @@ local function clear(what)
   end
 end
 
---- End a timer or an immediate; nil, and one that has ended, are harmless.
+--- Ends a timer or an immediate of any kind; nil, and one that has ended, are
+--- harmless.
+---@type fun(timer: mw.Timer|mw.Immediate|nil)
 M.clear_timeout = clear "clear_timeout"
+
+--- The same.
+---@type fun(timer: mw.Timer|mw.Immediate|nil)
 M.clear_interval = clear "clear_interval"
+
+--- The same.
+---@type fun(timer: mw.Timer|mw.Immediate|nil)
 M.clear_immediate = clear "clear_immediate"
 
 return M

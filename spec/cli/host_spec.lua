@@ -632,9 +632,11 @@ describe("mwrun", function()
     end)
 
     it("no module mw.* where there is none, and says where it looked", function()
-      local result = run "require 'mw.nowhere'"
-      assert.matches("module 'mw.nowhere' not found:", result.stderr, 1, true)
-      assert.matches("\n\tno module 'mw.nowhere' in mwrun\n", result.stderr, 1, true)
+      local embedded = sh([[unset MWRUN_LUA_DIR; exec "$MWRUN" -e 'require "mw.nowhere"']])
+      assert.matches("module 'mw.nowhere' not found:", embedded.stderr, 1, true)
+      assert.matches("\n\tno module 'mw.nowhere' in mwrun\n", embedded.stderr, 1, true)
+      local tree = sh([[MWRUN_LUA_DIR=/nowhere exec "$MWRUN" -e 'require "mw"']])
+      assert.matches("\n\tMWRUN_LUA_DIR is set:\n\tno file '/nowhere/mw.lua'\n", tree.stderr, 1, true)
     end)
   end)
 
@@ -654,7 +656,8 @@ describe("mwrun", function()
     finally(function()
       folder:remove()
     end)
-    local result = sh('busted --lua="$MWRUN" -o TAP spec', { cwd = folder.path })
+    -- By name, since busted does not quote what it runs.
+    local result = sh('PATH=$(dirname "$MWRUN"):$PATH busted --lua=mwrun -o TAP spec', { cwd = folder.path })
     local lines = "ok 1 - a spec runs under mwrun\nok 2 - a spec waits\nnot ok 3 - a spec fails\n"
     assert.matches(lines, result.stdout, 1, true)
     assert.equal(1, result.status)

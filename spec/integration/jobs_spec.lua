@@ -202,7 +202,7 @@ describe("jobs.lua", function()
 
   it("shows on a terminal how far it is, and takes that away again", function()
     local file = scratch:write("lines", "echo one\nexit 2\n")
-    local command = ("%s %s -k -j1 %s"):format(process.exec_path, script, file)
+    local command = ("'%s' %s -k -j1 %s"):format(process.exec_path, script, file)
     local result = children.run("script", { "-qec", command, "/dev/null" }, { stdio = { "ignore" } })
     assert.equal(1, result.code)
     local clear = "\r\27[K"

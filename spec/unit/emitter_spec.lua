@@ -5,6 +5,89 @@ local mw = require "mw"
 local timers = require "mw.timers"
 local uncaught = require "spec.support.uncaught"
 
+-- An emitter that is as simple as can be: each change makes a new list.
+local function plain_emitter()
+  local list = {}
+  local plain = {}
+  local function add(entry)
+    list = table.move(list, 1, #list, 1, {})
+    list[#list + 1] = entry
+  end
+  local function remove(matches)
+    for index = #list, 1, -1 do
+      if matches(list[index]) then
+        list = table.move(list, 1, #list, 1, {})
+        return table.remove(list, index)
+      end
+    end
+  end
+  function plain.on(_, _, fn)
+    add { fn = fn }
+  end
+  function plain.once(_, _, fn)
+    add { fn = fn, once = true }
+  end
+  function plain.off(_, _, fn)
+    remove(function(entry)
+      return entry.fn == fn
+    end)
+  end
+  function plain.remove_all_listeners()
+    list = {}
+  end
+  function plain.emit()
+    for _, entry in ipairs(list) do
+      if not entry.fired then
+        if entry.once then
+          entry.fired = true
+          remove(function(other)
+            return other == entry
+          end)
+        end
+        entry.fn()
+      end
+    end
+  end
+  return plain
+end
+
+-- A program by chance: listeners that add, take back and emit. Returns the
+-- numbers of the listeners in the order in which they were called.
+local function calls_of_program(e, seed)
+  local state, depth, calls, fns = seed, 0, {}, {}
+  local function random(limit)
+    state = (state * 1103515245 + 12345) % 2147483648
+    return (state >> 8) % limit + 1
+  end
+  local function step()
+    local fn = fns[random(#fns)]
+    local choice = random(12)
+    if choice <= 4 then
+      e:on("x", fn)
+    elseif choice <= 6 then
+      e:once("x", fn)
+    elseif choice <= 10 then
+      e:off("x", fn)
+    elseif choice == 11 and random(10) == 1 then
+      e:remove_all_listeners "x"
+    elseif depth < 3 and #calls < 500 then
+      depth = depth + 1
+      e:emit "x"
+      depth = depth - 1
+    end
+  end
+  for number = 1, 12 do
+    fns[number] = function()
+      calls[#calls + 1] = number
+      step()
+    end
+  end
+  for _ = 1, 200 do
+    step()
+  end
+  return calls
+end
+
 describe("an emitter", function()
   local e
 
@@ -136,6 +219,16 @@ describe("an emitter", function()
       assert.same({ "first", "second" }, order)
       e:emit "x"
       assert.same({ "first", "second", "first", "late" }, order)
+    end)
+
+    it("calls what lists that are copied at each change would call, whatever listeners do", function()
+      local total = 0
+      for seed = 1, 60 do
+        local expected = calls_of_program(plain_emitter(), seed)
+        assert.same(expected, calls_of_program(emitter.new(), seed))
+        total = total + #expected
+      end
+      assert.is_true(total > 1000)
     end)
 
     it("raises at the caller's line for what is no function", function()

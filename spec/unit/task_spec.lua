@@ -51,15 +51,17 @@ describe("a task", function()
   end)
 
   it("knows what it does", function()
+    local e = emitter.new()
     local task, inside
     task = mw.go(function()
       inside = task:status()
-      mw.sleep(5)
+      e:wait "go"
     end)
     assert.equal("waiting", task:status())
     mw.sleep(2)
     assert.equal("running", inside)
     assert.equal("waiting", task:status())
+    e:emit "go"
     task:join()
     assert.equal("done", task:status())
   end)
@@ -248,8 +250,9 @@ describe("an error in a task that nobody joins", function()
 
   it("is one where the only joiner was cancelled before", function()
     local list = uncaught(function()
+      local e = emitter.new()
       local task = mw.go(function()
-        mw.sleep(5)
+        e:wait "go"
         error("alone", 0)
       end)
       local joiner = mw.go(function()
@@ -257,7 +260,9 @@ describe("an error in a task that nobody joins", function()
       end)
       mw.sleep(1)
       joiner:cancel()
-      mw.sleep(10)
+      mw.sleep(1)
+      e:emit "go"
+      mw.sleep(1)
     end)
     assert.equal("alone", list[1].error)
     assert.equal(1, #list)
@@ -633,7 +638,7 @@ describe("waiting", function()
       calls = calls + 1
     end, 2)
     assert.is_true(mw.sleep(20))
-    assert.is_true(calls >= 2)
+    assert.is_true(calls >= 1)
     timer:close()
     local far = timers.set_timeout(print, 100000)
     assert.is_true(mw.sleep(1))
@@ -774,6 +779,28 @@ describe("many waits", function()
     assert.equal(50005000, sum)
     assert.is_true(process.hrtime() - start < 5e9)
     assert.is_true(kilobytes() - before < 1000)
+  end)
+
+  it("for one event by ten thousand tasks cost no more than for others", function()
+    local e = emitter.new()
+    local woken = 0
+    local start = os.clock()
+    local tasks = {}
+    for number = 1, 10000 do
+      tasks[number] = mw.go(function()
+        local value = e:wait("x", 100000)
+        woken = woken + value
+      end)
+    end
+    mw.sleep(1)
+    assert.equal(10000, e:listener_count "x")
+    e:emit("x", 1)
+    assert.equal(0, e:listener_count "x" + e:listener_count "error")
+    for _, task in ipairs(tasks) do
+      task:join()
+    end
+    assert.equal(10000, woken)
+    assert.is_true(os.clock() - start < 2)
   end)
 
   it("of chains of tasks that join each other resolve", function()

@@ -5,7 +5,7 @@ local core = require "mw.core.process"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local signals = require "mw.process.signals"
-local tick = require "mw.tick"
+local task = require "mw.task"
 local timers = require "mw.timers"
 
 ---@class mw.Child: mw.Emitter
@@ -21,6 +21,8 @@ local timers = require "mw.timers"
 ---@field signal_code string? the signal that ended it
 ---@field spawn_file string what was really run
 ---@field spawn_args string[] its arguments, with argv[0]
+---@field destroyed boolean? whether it has closed
+---@field errored mw.Error? why it could not be started
 local Child = emitter.class "mw.child"
 
 --- Makes the object, for a process that is not started yet.
@@ -33,6 +35,7 @@ function Child.new(file, argv)
     killed = false,
     spawn_file = file,
     spawn_args = argv,
+    _past = {},
   }, Child)
 end
 
@@ -67,39 +70,61 @@ function Child:_listening_changed(event, has)
   end
 end
 
-local function no_channel(self, callback)
-  local err = errors.new("ERR_IPC_CHANNEL_CLOSED", "ERR_IPC_CHANNEL_CLOSED: the channel is closed")
-  if callback then
-    tick.add(callback, err)
-  else
-    tick.add(self.emit, self, "error", err)
-  end
-  return false
-end
-
 --- Sends a message to the child; it arrives, in order. Returns false where the
 --- child lags behind, which is advice only, or where nothing can be sent: then
 --- the callback gets the error, or `error` is emitted. Raises, naming the
---- place, for what can't be sent.
+--- place, for what can't be sent. (message[, handle][, options][, callback])
 ---@param message any not nil
----@param handle? nil
----@param opts? { keep_open?: boolean }
----@param callback? fun(err: mw.Error?) once, when the message is out
+---@param ... any
 ---@return boolean
-function Child:send(message, handle, opts, callback)
-  local done = Channel.check_arguments(message, handle, opts, callback)
-  if not self.connected then
-    return no_channel(self, done)
-  end
-  return self.channel:send(message, done)
+function Child:send(message, ...)
+  return Channel.send(self.channel, self, message, ...)
+end
+
+-- Emits what comes once and is remembered for who waits for it later.
+local function emit_once(self, event, ...)
+  self._past[event] = table.pack(...)
+  self:emit(event, ...)
 end
 
 -- `close` comes once the process and everything between it and us has ended.
 function Child:_part_closed()
   self._open_parts = self._open_parts and self._open_parts - 1
   if self._open_parts == 0 then
-    self:emit("close", self.exit_code, self.signal_code)
+    self.destroyed = true
+    emit_once(self, "close", self.exit_code, self.signal_code)
   end
+end
+
+-- What a wait for an event that has come, or can't come any more, is answered.
+local function past_values(self, event)
+  local values = self._past[event]
+  if values and values.n == 0 then
+    return table.pack(true)
+  elseif not values and self.errored and event ~= "close" then
+    return table.pack(nil, self.errored)
+  end
+  return values
+end
+
+--- Waits for an event, as every emitter does. `spawn`, `exit` and `close` come
+--- once: where that was before, its values are returned at once.
+---@param event any
+---@param timeout? number milliseconds; no limit where absent
+---@return any ...
+function Child:wait(event, timeout)
+  local values = past_values(self, event)
+  if not values then
+    return emitter.Emitter.wait(self, event, timeout)
+  end
+  return task.await(("the event '%s'"):format(event), function(done)
+    done(table.unpack(values, 1, values.n))
+  end)
+end
+
+--- Tells that the process runs.
+function Child:_started()
+  emit_once(self, "spawn")
 end
 
 local function stop_watching(self)
@@ -141,9 +166,10 @@ function Child:_ended(code, signal, err)
     self.stdin:destroy()
   end
   if err then
+    self.errored = err
     self:emit("error", err)
   else
-    self:emit("exit", code, signal)
+    emit_once(self, "exit", code, signal)
   end
   close_parts(self)
 end

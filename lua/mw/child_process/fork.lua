@@ -27,7 +27,8 @@ end
 --- Runs a script by mwrun, with the messages' channel between it and us.
 ---@param script string
 ---@param args? string[]
----@param opts? table those of spawn, and `exec_path` (another binary), `exec_argv` (its options; ours where absent), `silent` (pipes in place of our stdio)
+---@param opts? table those of spawn, and `exec_path` (another binary), `exec_argv` (its options; ours where absent),
+--- `silent` (pipes in place of our stdio)
 ---@return mw.Child
 function M.fork(script, args, opts, ...)
   local list, checked, callback = arguments.take("fork", script, args, opts, ...)

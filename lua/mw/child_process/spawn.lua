@@ -71,7 +71,7 @@ local function start(child, engine, slots, ipc, opts)
   end
   child._process, child.pid = handle, handle:pid()
   watch(child, opts)
-  tick.add(child.emit, child, "spawn")
+  tick.add(child._started, child)
 end
 
 -- Nothing is started. The streams are there all the same, and end.
@@ -113,7 +113,8 @@ end
 --- Starts a process and returns at once.
 ---@param file string looked up in PATH where it has no slash
 ---@param args? string[]
----@param opts? table see the schema of spawn in mw.child_process.arguments
+---@param opts? table cwd env argv0 stdio detached uid gid shell timeout kill_signal serialization signal limits umask
+--- process_group die_with_parent max_backlog exit_flush_timeout
 ---@return mw.Child child emits `spawn exit close error`, and with an "ipc" item `disconnect`
 function M.spawn(file, args, opts, ...)
   local list, checked, callback = arguments.take("spawn", file, args, opts, ...)

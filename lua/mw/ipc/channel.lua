@@ -122,13 +122,8 @@ function Channel.open(descriptor, owner, opts)
   return self
 end
 
---- Checks the arguments of a `send`: (message[, handle][, options][, callback]).
----@param message any
----@param handle any
----@param opts any
----@param callback any
----@return (fun(err: mw.Error?))? callback
-function Channel.check_arguments(message, handle, opts, callback)
+-- (message[, handle][, options][, callback]) -> callback
+local function check_arguments(message, handle, opts, callback)
   if message == nil then
     errors.misuse "send: bad argument 'message' (value expected, got nil; mw.null can be sent) (ERR_MISSING_ARGS)"
   end
@@ -146,31 +141,45 @@ function Channel.check_arguments(message, handle, opts, callback)
   return callback
 end
 
-local function refuse(self, err, callback)
+local function refuse(owner, err, callback)
   if callback then
     tick.add(callback, err)
   else
-    tick.add(self.owner.emit, self.owner, "error", err)
+    tick.add(owner.emit, owner, "error", err)
   end
   return false
 end
 
---- Sends a message, whose arguments are checked.
----@param message any
----@param callback? fun(err: mw.Error?)
----@return boolean
-function Channel:send(message, callback)
+local function queue(self, message)
   if self._core:pending() > self._max_backlog then
-    return refuse(self, errors.system("ENOBUFS", "send on the channel"), callback)
+    return nil, errors.system("ENOBUFS", "send on the channel")
   end
   local offset, pending, problem = self._core:send(message, false)
-  if not offset then
-    if problem then
-      errors.misuse("send: %s", problem)
-    end
-    return refuse(self, errors.system(pending, "send on the channel"), callback)
+  if problem then
+    errors.misuse("send: %s", problem)
+  elseif not offset then
+    return nil, errors.system(pending, "send on the channel")
   end
-  if callback then
+  return offset, pending
+end
+
+--- Sends a message for an owner whose channel is `self`, nil once it is closed.
+--- Returns false where the peer lags behind (advice only), or where nothing
+--- can be sent: then the callback gets the error, or the owner emits it.
+---@param self mw.Channel?
+---@param owner mw.Emitter
+---@param message any
+---@param ... any
+---@return boolean
+function Channel.send(self, owner, message, ...)
+  local callback = check_arguments(message, ...)
+  if not self or self._disconnecting then
+    return refuse(owner, closed_error(), callback)
+  end
+  local offset, pending = queue(self, message)
+  if not offset then
+    return refuse(owner, pending, callback)
+  elseif callback then
     self._last = self._last + 1
     self._waiting[self._last] = { offset = offset, callback = callback }
     self._core:want_sent(true)

@@ -117,8 +117,14 @@ function process.next_tick(fn, ...)
   tick.add(fn, ...)
 end
 
+local function whole_number(value)
+  if not math.type(value) or not math.tointeger(value) then
+    return "integer"
+  end
+end
+
 local function check_exit_code(what, code)
-  options.argument(what, "code", code, options.integer(math.mininteger))
+  options.argument(what, "code", code, whole_number)
   return math.tointeger(code)
 end
 
@@ -228,7 +234,7 @@ local function microseconds(time)
 end
 
 local function usage_check(value)
-  if type(value) ~= "table" or not math.tointeger(value.user) or not math.tointeger(value.system) then
+  if type(value) ~= "table" or whole_number(value.user) or whole_number(value.system) then
     return "result of cpu_usage()"
   end
 end

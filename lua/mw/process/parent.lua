@@ -29,9 +29,8 @@ function M.attach(process, events)
     events:emit "disconnect"
   end
 
-  function process.send(message, handle, opts, callback)
-    local done = Channel.check_arguments(message, handle, opts, callback)
-    return channel:send(message, done)
+  function process.send(message, ...)
+    return Channel.send(process.channel, events, message, ...)
   end
 
   function process.disconnect()

@@ -138,11 +138,23 @@ local function push_end(self)
   source_ended(self)
 end
 
+-- The beginning of a chunk, `room` bytes at most, and no part of a character
+-- where there is an encoding.
+local function beginning(self, chunk, room)
+  if room >= #chunk then
+    return chunk
+  end
+  while self._decode and room > 0 and chunk:byte(room + 1) & 0xC0 == 0x80 do
+    room = room - 1
+  end
+  return chunk:sub(1, room)
+end
+
 -- Without a reader only a buffer's worth is kept of what a source that must
 -- end still gives.
 local function keep(self, chunk)
   if self._keeping and not has_reader(self) then
-    chunk = chunk:sub(1, math.max(0, self.high_water_mark - self._buffer.length))
+    chunk = beginning(self, chunk, math.max(0, self.high_water_mark - self._buffer.length))
   end
   if chunk ~= "" then
     self._buffer:push(chunk)

@@ -304,6 +304,9 @@ describe("uid and gid", function()
   end)
 
   it("that may have no more processes are the error EAGAIN", function()
+    if not is_root then
+      return pending "only root can become another user"
+    end
     local result = children.lua(
       as_ordinary_user [[
         local child = child_process.spawn "true"
@@ -728,9 +731,7 @@ describe("A lent stream", function()
     assert.equal(0, children.finish(borrower).code)
     assert.equal("two\nthree\n", writer.stdout:read())
     assert.is_nil((writer.stdout:read()))
-    if not writer.exit_code then
-      writer:wait "close"
-    end
+    assert.equal(0, writer:wait "close")
   end)
 
   it("can be lent again to the next child, who gets what the first has left", function()
@@ -801,10 +802,7 @@ describe("A lent stream", function()
     assert.equal("parent: three", lines())
     child.stdin:finish()
     assert.is_nil((lines()))
-    if not child.exit_code then
-      child:wait "close"
-    end
-    assert.equal(0, child.exit_code)
+    assert.equal(0, child:wait "close")
   end)
 end)
 

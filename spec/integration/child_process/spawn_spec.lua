@@ -226,6 +226,22 @@ describe("A spawn that fails", function()
     assert.equal("string", type(answers[1].code))
   end)
 
+  -- CP-SPAWN-06
+  it("since its abort token was aborted before leaves streams that end, too, and starts nothing", function()
+    local controller = mw.abort_controller()
+    controller:abort "no more"
+    local path = folder.path .. "/started"
+    local child = spawn("touch", { path }, { signal = controller.signal, stdio = { "pipe", "pipe", "pipe", "ipc" } })
+    assert.is_nil(child.pid)
+    local result = children.finish(child)
+    assert.equal("error close", children.names(result.events))
+    assert.equal("ABORT_ERR", result.error.code)
+    assert.equal("no more", result.error.cause)
+    assert.equal("", result.stdout .. result.stderr)
+    assert.is_false(child.connected)
+    assert.is_nil(uv.fs_stat(path))
+  end)
+
   -- CP-SPAWN-07
   it("reports a folder that is not there, and names it", function()
     local result = children.run("true", {}, { cwd = "/no/such/folder" })
@@ -344,6 +360,45 @@ describe("A spawn that fails", function()
     assert.equal("", result.stderr)
     assert.equal(("error EPERM spawn true\t-1\n"):rep(3), result.stdout)
     assert.equal(0, result.code)
+  end)
+end)
+
+describe("wait", function()
+  it("for an event that has come gives its values at once", function()
+    for _, stdio in ipairs { "pipe", "ignore" } do
+      local child = spawn("/bin/sh", { "-c", "exit 3" }, { stdio = stdio })
+      for _ = 1, 2 do
+        assert.same({ n = 2, 3 }, table.pack(child:wait "exit"))
+        assert.same({ n = 2, 3 }, table.pack(child:wait "close"))
+        assert.same({ n = 1, true }, table.pack(child:wait "spawn"))
+      end
+      local value, err = child:wait "message"
+      assert.is_nil(value)
+      assert.equal("ERR_STREAM_DESTROYED", err.code)
+    end
+  end)
+
+  it("for the end of a child that never was gives the error", function()
+    local child = spawn "/no/such/program"
+    for _ = 1, 2 do
+      local value, err = child:wait "exit"
+      assert.is_nil(value)
+      assert.equal("ENOENT", err.code)
+    end
+    assert.same({ n = 2, -2 }, table.pack(child:wait "close"))
+    assert.same({ n = 2, -2 }, table.pack(child:wait "close"))
+    assert.equal("ENOENT", select(2, child:wait "spawn").code)
+  end)
+
+  it("after what was read to its end gives the end of the child", function()
+    for _ = 1, 20 do
+      local child = spawn("echo", { "line" })
+      for line in child.stdout:lines() do
+        assert.equal("line", line)
+      end
+      assert.equal(0, child:wait "exit")
+      assert.equal(0, child:wait "close")
+    end
   end)
 end)
 
