@@ -230,7 +230,7 @@ function Child:disconnect()
 end
 
 local function for_each_part(self, method)
-  for _, part in pairs { self._process or false, self._timer or false } do
+  for _, part in pairs { self._process or false, self._timer or false, self.channel or false } do
     if part then
       part[method](part)
     end
