@@ -40,6 +40,7 @@ struct mw_channel {
   size_t seen; /* of the frame that has not come whole */
 
   bool reading, referenced;
+  bool resumed; /* whole frames may wait from before the last read_stop */
   bool blocked; /* the kernel took no more: wait until it does */
   bool ended;   /* on_end was called */
   bool broken;  /* nothing can be sent any more */
@@ -51,6 +52,7 @@ struct mw_channel {
                                                            member)))
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+static void handle_rest(struct mw_channel *channel);
 
 /* Brings the handles in line with what the channel waits for. */
 static void update_handles(struct mw_channel *channel) {
@@ -86,7 +88,10 @@ static void on_retry(uv_timer_t *timer) {
 }
 
 static void on_prepare(uv_prepare_t *flusher) {
-  mw_channel_flush(OWNER(flusher, flusher));
+  struct mw_channel *channel = OWNER(flusher, flusher);
+  mw_channel_flush(channel);
+  if (channel->reading && channel->resumed && !channel->closing)
+    handle_rest(channel);
 }
 
 void mw_channel_flush(struct mw_channel *channel) {
@@ -272,6 +277,14 @@ static int handle_frames(struct mw_channel *channel) {
   return size < 0 ? (int)size : 0;
 }
 
+/* What came before reading was stopped. */
+static void handle_rest(struct mw_channel *channel) {
+  channel->resumed = false;
+  int error = handle_frames(channel);
+  if (error)
+    end(channel, error);
+}
+
 static void receive(struct mw_channel *channel) {
   for (int i = 0; i < READS_A_TURN && channel->reading; i++) {
     int count = read_once(channel);
@@ -312,6 +325,9 @@ size_t mw_channel_fds_waiting(const struct mw_channel *channel) {
 
 void mw_channel_read_start(struct mw_channel *channel) {
   channel->reading = true;
+  channel->resumed = channel->in.length > 0;
+  if (channel->resumed && !channel->closing)
+    uv_prepare_start(&channel->flusher, on_prepare);
   update_handles(channel);
 }
 

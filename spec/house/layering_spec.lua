@@ -16,7 +16,7 @@ end
 local c_order = {
   "version embedded_files", -- made by the build
   "base",
-  "process",
+  "ipc process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -28,8 +28,9 @@ local c_order = {
 -- Headers in which a folder shows itself to the others; a folder that is not
 -- named here shows all.
 local c_doors = {
+  ipc = words "channel inherited",
   process = words "limits reaper spawn_options spawn_sync tree",
-  bindings = words "lua_call lua_exit lua_interrupt lua_loop lua_process modules",
+  bindings = words "lua_call lua_channel lua_exit lua_interrupt lua_loop lua_process modules",
 }
 
 -- Headers that only some may use, by pattern; "program" are the files that lie
@@ -40,9 +41,9 @@ local c_privileges = {
   { header = "^lauxlib%.h$", users = words "bindings program" },
   { header = "^luv/", users = words "bindings/lua_loop state cli" },
   { header = "^unistd%.h$", users = words "base process bindings/lua_interrupt bindings/lua_system program" },
-  { header = "^fcntl%.h$", users = words "base process program" },
+  { header = "^fcntl%.h$", users = words "base ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
-  { header = "^sys/socket%.h$", users = words "base process" },
+  { header = "^sys/socket%.h$", users = words "base ipc process" },
   { header = "^sys/wait%.h$", users = words "process" },
   { header = "^sys/epoll%.h$", users = words "base" },
 }
@@ -50,11 +51,11 @@ local c_privileges = {
 -- Lua: what lua/mw/ holds.
 local lua_order = {
   "error",
-  "exit json options tick",
+  "exit json msgpack options tick",
   "timers",
   "task",
   "emitter",
-  "abort_controller stream",
+  "abort_controller ipc stream",
   "process",
   "child_process",
   "mw",
@@ -62,6 +63,7 @@ local lua_order = {
 
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
+  ["mw.ipc.channel"] = words "child_process process",
   ["mw.process.signals"] = words "child_process",
   ["mw.stream.handle"] = words "child_process",
   ["mw.stream.readable"] = words "process",
@@ -71,8 +73,10 @@ local lua_doors = {
 -- The modules that come from C belong to these.
 local lua_privileges = {
   ["luv"] = words "child_process process timers",
+  ["mw.core.channel"] = words "ipc process",
   ["mw.core.error"] = words "error",
   ["mw.core.fd"] = words "child_process process stream",
+  ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
