@@ -14,10 +14,11 @@
 
 enum {
   READ_SIZE = 64 * 1024,
-  FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
-  READS_A_TURN = 8,    /* then others have their turn */
-  FDS_A_READ = 253,    /* SCM_MAX_FD: no sender can put in more */
-  RETRY_DELAY = 10,    /* ms, while too many descriptors are under way */
+  FLUSH_SIZE = 64 * 1024,  /* so much does not wait for the end of the turn */
+  READS_A_TURN = 8,        /* then others have their turn */
+  KEPT_SIZE = 1024 * 1024, /* of memory for what comes in, when idle */
+  FDS_A_READ = 253,        /* SCM_MAX_FD: no sender can put in more */
+  RETRY_DELAY = 10,        /* ms, while too many descriptors are under way */
   HANDLE_COUNT = 3
 };
 
@@ -34,6 +35,7 @@ struct mw_channel {
   struct mw_send_queue out;
   struct mw_buffer *frame; /* the one that was begun */
   size_t frame_start;
+  uint64_t told; /* the offset of the last on_sent */
 
   struct mw_buffer in;
   struct mw_fd_queue in_fds;
@@ -94,11 +96,8 @@ static void on_prepare(uv_prepare_t *flusher) {
     handle_rest(channel);
 }
 
-void mw_channel_flush(struct mw_channel *channel) {
-  uint64_t before = channel->out.sent;
-  if (channel->closing)
-    return;
-  uv_prepare_stop(&channel->flusher);
+/* Sends what the kernel takes, and tells nobody. */
+static void send_out(struct mw_channel *channel) {
   int error = mw_send_queue_flush(&channel->out, channel->fd);
   if (error == -ETOOMANYREFS)
     uv_timer_start(&channel->retry, on_retry, RETRY_DELAY, 0);
@@ -106,12 +105,21 @@ void mw_channel_flush(struct mw_channel *channel) {
     channel->broken = true;
   channel->blocked = error == UV_EAGAIN;
   update_handles(channel);
-  if (channel->out.sent > before)
-    channel->events->on_sent(channel->user, channel->out.sent);
+}
+
+void mw_channel_flush(struct mw_channel *channel) {
+  if (channel->closing)
+    return;
+  uv_prepare_stop(&channel->flusher);
+  send_out(channel);
+  if (channel->out.sent > channel->told) {
+    channel->told = channel->out.sent;
+    channel->events->on_sent(channel->user, channel->told);
+  }
   /* What the peer has sent before it went can still be read, and its end ends
      the channel; but nobody waits for that who is not reading. */
   if (channel->broken && !channel->reading)
-    end(channel, error);
+    end(channel, 0);
 }
 
 struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel) {
@@ -138,14 +146,15 @@ void mw_channel_drop_frame(struct mw_channel *channel) {
 static int finish_frame(struct mw_channel *channel, enum mw_frame_kind kind,
                         unsigned fd_count) {
   struct mw_buffer *buffer = channel->frame;
-  if (channel->framing == MW_FRAMING_LINES)
-    return mw_buffer_append(buffer, "\n", 1) ? 0 : UV_ENOMEM;
-  struct mw_frame frame = {
-      .kind = kind,
-      .fd_count = fd_count,
-      .length = buffer->length - channel->frame_start - MW_FRAME_HEADER_SIZE};
-  if (frame.length > MW_FRAME_PAYLOAD_MAX)
+  size_t length = buffer->length - channel->frame_start;
+  bool lines = channel->framing == MW_FRAMING_LINES;
+  if (length > MW_FRAME_PAYLOAD_MAX)
     return UV_EMSGSIZE;
+  if (lines)
+    return mw_buffer_append(buffer, "\n", 1) ? 0 : UV_ENOMEM;
+  struct mw_frame frame = {.kind = kind,
+                           .fd_count = fd_count,
+                           .length = length - MW_FRAME_HEADER_SIZE};
   mw_frame_write_header(buffer->bytes + channel->frame_start, &frame);
   return 0;
 }
@@ -166,10 +175,10 @@ int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
   channel->frame = NULL;
   if (channel->blocked)
     return 0;
+  /* What comes of it is told by the loop, after the sender has returned. */
   if (mw_channel_pending(channel) >= FLUSH_SIZE)
-    mw_channel_flush(channel);
-  else
-    uv_prepare_start(&channel->flusher, on_prepare);
+    send_out(channel);
+  uv_prepare_start(&channel->flusher, on_prepare);
   return 0;
 }
 
@@ -254,6 +263,18 @@ static int handle_frame(struct mw_channel *channel,
   return channel->events->on_frame(channel->user, frame);
 }
 
+/* Forgets bytes that were handled, and the memory after a large message. */
+static void drop_handled(struct mw_channel *channel, size_t count) {
+  struct mw_buffer *in = &channel->in;
+  if (count == 0)
+    return;
+  in->length -= count;
+  if (in->length == 0 && in->capacity > KEPT_SIZE)
+    mw_buffer_free(in);
+  else
+    memmove(in->bytes, in->bytes + count, in->length);
+}
+
 /* Hands out every frame that has come whole, and keeps the rest. */
 static int handle_frames(struct mw_channel *channel) {
   size_t start = 0, wanted = 0;
@@ -272,8 +293,7 @@ static int handle_frames(struct mw_channel *channel) {
   }
   if (channel->closing)
     return 0;
-  channel->in.length -= start;
-  memmove(channel->in.bytes, channel->in.bytes + start, channel->in.length);
+  drop_handled(channel, start);
   return size < 0 ? (int)size : 0;
 }
 
@@ -302,14 +322,17 @@ static void receive(struct mw_channel *channel) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct mw_channel *channel = OWNER(poll, poll);
-  if (status < 0) {
-    end(channel, status);
-    return;
-  }
+  /* An error is how the peer's end looks where it has not read everything.
+     What it has sent is still there: sending and reading tell the rest. The
+     poll was stopped, so it starts again. */
+  if (status < 0)
+    events = UV_READABLE | UV_WRITABLE;
   if (events & UV_WRITABLE)
     mw_channel_flush(channel);
   if ((events & UV_READABLE) && !channel->closing)
     receive(channel);
+  if (status < 0)
+    update_handles(channel);
 }
 
 void mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count) {

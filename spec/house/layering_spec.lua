@@ -80,7 +80,7 @@ local lua_privileges = {
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
-  ["mw.core.system"] = words "mw process timers",
+  ["mw.core.system"] = words "ipc mw process timers",
 }
 
 local function ranks(order)

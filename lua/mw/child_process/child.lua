@@ -52,7 +52,7 @@ end
 function Child:_open_channel(descriptor, opts)
   local channel = Channel.open(descriptor, self, opts)
   channel:ref()
-  self.channel, self.connected = channel, true
+  self.channel, self.connected, self._messages = channel, true, channel
   function channel.on_disconnecting()
     self.connected = false
   end
@@ -65,8 +65,8 @@ end
 
 -- What has come before there was a listener is for the first one.
 function Child:_listening_changed(event, has)
-  if event == "message" and has and self.channel then
-    self.channel:release()
+  if event == "message" and has and self._messages then
+    self._messages:release()
   end
 end
 
@@ -164,6 +164,9 @@ function Child:_ended(code, signal, err)
   self.exit_code, self.signal_code = code, signal
   if self.stdin then
     self.stdin:destroy()
+  end
+  if self.channel then
+    self.channel:read_to_end()
   end
   if err then
     self.errored = err

@@ -19,7 +19,7 @@ local function with_channel(opts, ipc)
     env[name] = value
   end
   for name, value in pairs(Channel.variables(ipc - 1, opts.serialization)) do
-    env[name] = value
+    env[name] = value or nil
   end
   return env
 end

@@ -6,6 +6,7 @@ local core = require "mw.core.channel"
 local errors = require "mw.error"
 local exit = require "mw.exit"
 local options = require "mw.options"
+local system = require "mw.core.system"
 local tick = require "mw.tick"
 
 ---@class mw.Channel
@@ -39,10 +40,15 @@ local function settle(self, offset, err)
   end
   if self._first > self._last then
     self._first, self._last = 1, 0
-    self._core:want_sent(false)
-    if self._disconnecting and self._core:pending() == 0 then
-      self._core:close()
-    end
+    self._core:want_sent(self._disconnecting or false)
+  end
+end
+
+-- After disconnect(), once everything has gone out.
+local function close_if_sent(self)
+  if self._disconnecting and not self._ended and self._core:pending() == 0 then
+    settle(self, math.huge)
+    self._core:close()
   end
 end
 
@@ -50,7 +56,7 @@ local function deliver(self, value)
   if self._held or self.owner:listener_count "message" == 0 then
     self._held = self._held or {}
     table.insert(self._held, value)
-    if #self._held == kept_for_a_listener then
+    if #self._held >= kept_for_a_listener and not self._last_words then
       self._core:read_stop()
     end
     return
@@ -79,12 +85,21 @@ function Channel:release()
   end)
 end
 
+--- Takes all that is still to come, listener or not: the peer has ended, and
+--- its channel is to reach its end.
+function Channel:read_to_end()
+  self._last_words = true
+  self._core:read_start()
+end
+
 local function ended(self, failure)
+  self._disconnecting, self._ended = true, true
   self.on_disconnecting()
-  if failure then
+  self._core:close()
+  -- A peer that speaks nonsense must not end those who don't care.
+  if failure and self.owner:listener_count "error" > 0 then
     self.owner:emit("error", errors.system(failure, "read from the channel"))
   end
-  self._core:close()
 end
 
 local function closed(self)
@@ -109,6 +124,7 @@ function Channel.open(descriptor, owner, opts)
     on_internal = function() end,
     on_sent = function(offset)
       settle(self, offset)
+      close_if_sent(self)
     end,
     on_end = function(failure)
       ended(self, failure)
@@ -192,25 +208,20 @@ end
 function Channel:disconnect()
   self._disconnecting = true
   self.on_disconnecting()
-  tick.add(function()
-    if self._core:pending() == 0 then
-      self._core:close()
-    else
-      self._core:want_sent(true)
-    end
-  end)
+  self._core:want_sent(true)
+  tick.add(close_if_sent, self)
   return true
 end
 
 --- The variables that tell a child about its end.
 ---@param descriptor integer the child's
 ---@param serialization? "msgpack"|"json"
----@return table<string, string>
+---@return table<string, string|false> false: not to be set
 function Channel.variables(descriptor, serialization)
   if serialization == "json" then
-    return { NODE_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_SERIALIZATION_MODE = "json" }
+    return { NODE_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_SERIALIZATION_MODE = "json", MW_CHANNEL_FD = false }
   end
-  return { MW_CHANNEL_FD = tostring(descriptor) }
+  return { MW_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_FD = false, NODE_CHANNEL_SERIALIZATION_MODE = false }
 end
 
 --- Lets the channel keep the loop alive, whoever listens.
@@ -235,8 +246,9 @@ function Channel:_follow_listeners(referenced)
 end
 
 exit.add_flusher(function(timeout)
+  local deadline = system.hrtime() + timeout * 1000000
   for self in pairs(open_channels) do
-    self._core:drain(timeout)
+    self._core:drain(math.max(0, (deadline - system.hrtime()) // 1000000))
   end
 end)
 

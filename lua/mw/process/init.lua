@@ -37,7 +37,7 @@ local follow_signals = signals.follower()
 
 function events:_listening_changed(event, has)
   follow_signals(self, event, has)
-  parent.follow_listeners(process, self, event)
+  parent.follow_listeners(self, event)
 end
 
 -- Values that are made or asked for when they are looked at.

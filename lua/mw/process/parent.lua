@@ -7,6 +7,9 @@ local errors = require "mw.error"
 
 local M = {}
 
+-- It stays here after its end: messages may wait in it for a listener.
+local channel
+
 --- Opens the channel, and puts `send`, `disconnect`, `channel` and `connected`
 --- into the process. In a process that has no channel, only `connected`: false.
 ---@param process table
@@ -17,7 +20,7 @@ function M.attach(process, events)
   if not descriptor then
     return
   end
-  local channel = Channel.open(descriptor, events, { serialization = serialization })
+  channel = Channel.open(descriptor, events, { serialization = serialization })
   process.channel = channel
 
   function channel.on_disconnecting()
@@ -42,11 +45,9 @@ function M.attach(process, events)
 end
 
 --- Keeps the loop alive for the channel as long as somebody listens to it.
----@param process table
 ---@param events mw.Emitter
 ---@param event any the event that has got its first listener, or lost its last
-function M.follow_listeners(process, events, event)
-  local channel = process.channel
+function M.follow_listeners(events, event)
   if not channel or (event ~= "message" and event ~= "disconnect") then
     return
   end

@@ -1,0 +1,60 @@
+-- Forked scripts that are written down in a test.
+
+local child_process = require "mw.child_process"
+local children = require "spec.support.children"
+local eventually = require "spec.support.eventually"
+local scratch = require "spec.support.scratch"
+
+local M = {}
+
+local folder
+
+-- What a forked script of a test may use without naming it.
+local prelude = 'local mw = require "mw"; local process = mw.process; '
+
+--- Forks a piece of Lua, which finds `mw` and `process` set.
+---@param code string
+---@param opts? table options of fork
+---@return mw.Child
+---@return table[] messages fills as they come
+function M.start(code, opts)
+  folder = folder or scratch.new()
+  local path = folder:write("forked.lua", prelude .. code)
+  local child = child_process.fork(path, {}, opts or {})
+  local messages = {}
+  child:on("message", function(message)
+    messages[#messages + 1] = message
+  end)
+  return child, messages
+end
+
+--- Forks a piece of Lua and waits for its end.
+---@param code string
+---@param opts? table
+---@return spec.ChildResult result
+---@return table[] messages
+function M.run(code, opts)
+  local child, messages = M.start(code, opts)
+  return children.finish(child), messages
+end
+
+--- Waits until so many messages are there.
+---@param messages table[]
+---@param count? integer 1 where absent
+---@return any last
+function M.received(messages, count)
+  eventually(function()
+    return #messages >= (count or 1)
+  end, 30000)
+  return messages[#messages]
+end
+
+--- Removes the scripts of a test.
+function M.clean()
+  if folder then
+    folder:remove()
+    folder = nil
+  end
+end
+
+return M
