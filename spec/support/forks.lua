@@ -9,6 +9,9 @@ local M = {}
 
 local folder
 
+-- What start() has begun to write down, by child.
+local records = setmetatable({}, { __mode = "k" })
+
 -- What a forked script of a test may use without naming it.
 local prelude = 'local mw = require "mw"; local process = mw.process; '
 
@@ -21,11 +24,38 @@ function M.start(code, opts)
   folder = folder or scratch.new()
   local path = folder:write("forked.lua", prelude .. code)
   local child = child_process.fork(path, {}, opts or {})
+  records[child] = { events = children.record(child), stdout = child.stdout and children.collect(child.stdout) }
   local messages = {}
   child:on("message", function(message)
     messages[#messages + 1] = message
   end)
   return child, messages
+end
+
+--- Waits for the end of a child of start(), which may be over.
+---@param child mw.Child
+---@return spec.ChildResult
+function M.finish(child)
+  local record = records[child]
+  local close = children.closed(record.events)
+  local failure = children.event(record.events, "error")
+  return {
+    child = child,
+    events = record.events,
+    code = close[2],
+    signal = close[3],
+    error = failure and failure[2],
+    stdout = record.stdout and record.stdout(),
+  }
+end
+
+--- Writes a script of a test without forking it.
+---@param name string
+---@param code string
+---@return string path
+function M.write(name, code)
+  folder = folder or scratch.new()
+  return folder:write(name, prelude .. code)
 end
 
 --- Forks a piece of Lua and waits for its end.
@@ -35,7 +65,7 @@ end
 ---@return table[] messages
 function M.run(code, opts)
   local child, messages = M.start(code, opts)
-  return children.finish(child), messages
+  return M.finish(child), messages
 end
 
 --- Waits until so many messages are there.

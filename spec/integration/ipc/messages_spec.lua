@@ -25,7 +25,7 @@ end
 -- Ends a child that waits for messages; it must end by itself.
 local function end_of(child)
   assert.is_true(child:disconnect())
-  local result = children.finish(child)
+  local result = forks.finish(child)
   assert.equal(0, result.code)
   return result
 end
@@ -180,7 +180,6 @@ describe("Messages", function()
 
   -- IPC-18
   it("are kept also where the channel has closed meanwhile", function()
-    local result, messages = nil, {}
     local child = forks.start [[
       mw.timers.set_timeout(function()
         local seen = {}
@@ -195,26 +194,33 @@ describe("Messages", function()
     child:send "one"
     child:send "two"
     child:disconnect()
-    result = children.finish(child)
-    assert.equal(2, result.code)
+    assert.equal(2, forks.finish(child).code)
+  end)
 
-    child = child_process.fork(
-      (function()
-        local path = os.tmpname()
-        local file = assert(io.open(path, "w"))
-        file:write 'local p = require "mw.process"; for n = 1, 12000 do p.send(n) end; os.remove(arg[0])'
-        file:close()
-        return path
-      end)()
-    )
-    child:wait "spawn"
-    mw.sleep(300)
-    child:on("message", function(m)
-      messages[#messages + 1] = m
-    end)
-    children.finish(child)
-    assert.equal(12000, #messages)
-    assert.equal(12000, messages[12000])
+  -- IPC-18
+  it("are kept by the parent also after the child's end", function()
+    for _, count in ipairs { 3, 30000 } do
+      local path = forks.write("many.lua", ("for n = 1, %d do process.send(n) end; os.exit(0)"):format(count))
+      local child = child_process.fork(path, {}, { exit_flush_timeout = 60000 })
+      child:wait "spawn"
+      mw.sleep(300)
+      local got = 0
+      child:on("message", function(m)
+        got = got + 1
+        assert(m == got)
+      end)
+      eventually(function()
+        return got == count and child.destroyed
+      end)
+    end
+  end)
+
+  -- IPC-18
+  it("that nobody ever listens to do not keep the child from closing", function()
+    local path = forks.write("many.lua", "for n = 1, 12000 do process.send(n) end; os.exit(0)")
+    local child = child_process.fork(path)
+    child:wait "close"
+    assert.equal(0, child.exit_code)
   end)
 
   -- IPC-18
@@ -226,7 +232,7 @@ describe("Messages", function()
     ]]
     child:send "one"
     child:send "two"
-    local result = children.finish(child)
+    local result = forks.finish(child)
     assert.equal(0, result.code)
   end)
 
@@ -415,7 +421,7 @@ describe("send", function()
   -- IPC-09
   in_both("after the end returns false, and tells the callback or the event", function(opts)
     local child = forks.start("", opts)
-    local result = children.finish(child)
+    local result = forks.finish(child)
     assert.is_nil(child.channel)
     assert.is_false(child.connected)
     assert.equal(0, result.code)
@@ -440,7 +446,10 @@ describe("send", function()
 
   -- IPC-21
   in_both("calls back once for every message also when the peer dies", function(opts)
-    local child = forks.start("mw.sleep(60000)", opts)
+    local child = child_process.spawn("sleep", { "60" }, {
+      stdio = { "ignore", "ignore", "ignore", "ipc" },
+      serialization = opts.serialization,
+    })
     local counts, order = {}, {}
     for index = 1, 100 do
       counts[index] = 0
@@ -476,7 +485,7 @@ describe("send", function()
   it("takes what a child has sent that died with unread messages", function()
     local child, messages = forks.start "for n = 1, 50 do process.send(n) end; mw.sleep(100); os.exit(0)"
     child:send(("unread"):rep(1000))
-    local result = children.finish(child)
+    local result = forks.finish(child)
     assert.is_nil(result.error)
     assert.equal(50, #messages)
   end)
@@ -513,7 +522,7 @@ describe("disconnect", function()
     assert.is_false(child:send("late", function(problem)
       late = problem.code
     end))
-    local result = children.finish(child)
+    local result = forks.finish(child)
     assert.equal(7, result.code)
     assert.equal("sent", called)
     assert.equal("ERR_IPC_CHANNEL_CLOSED", late)
@@ -551,7 +560,7 @@ describe("disconnect", function()
       forks.received(messages)
       child:send "go"
       child:disconnect()
-      local result = children.finish(child)
+      local result = forks.finish(child)
       assert.equal(1, result.code)
       local _, count = children.names(result.events):gsub("disconnect", "")
       assert.equal(1, count)
@@ -588,7 +597,7 @@ describe("The channel of a child", function()
   it("lets it end after the last listener has gone", function()
     local child = forks.start "process.once('message', function() end)"
     child:send "go"
-    assert.equal(0, children.finish(child).code)
+    assert.equal(0, forks.finish(child).code)
   end)
 
   -- IPC-16
@@ -597,13 +606,13 @@ describe("The channel of a child", function()
     mw.sleep(100)
     child:send "here"
     assert.equal("here", forks.received(messages))
-    assert.equal(0, children.finish(child).code)
+    assert.equal(0, forks.finish(child).code)
   end)
 
   -- IPC-17
   it("follows ref and unref instead, once they were called", function()
     local child = forks.start "process.channel:unref(); process.on('message', function() end)"
-    assert.equal(0, children.finish(child).code)
+    assert.equal(0, forks.finish(child).code)
     child = forks.start "process.channel:ref(); local f = function() end; process.on('message', f); process.off('message', f)"
     mw.sleep(150)
     assert.is_true(proc.is_alive(child.pid))
@@ -615,14 +624,15 @@ describe("The channel of a child", function()
     local child, messages = forks.start(([[
       local path = os.tmpname()
       local file = io.open(path, "w")
-      file:write('local p = require "mw.process"; p.on("disconnect", function() io.open("' .. path .. '.end", "w"):close(); os.exit(0) end); p.send("up")')
+      file:write('local p = require "mw.process"; local path = "' .. path .. '.end"; p.send("up")\n')
+      file:write('p.on("disconnect", function() io.open(path, "w"):close(); os.exit(0) end)')
       file:close()
       local child = mw.child_process.fork(path, {}, { serialization = "%s" })
       child:on("message", function() process.send({ child.pid, path }) end)
     ]]):format(opts.serialization))
     local pid, path = table.unpack(forks.received(messages))
     child:kill "SIGKILL"
-    children.finish(child)
+    forks.finish(child)
     eventually(function()
       return not proc.is_alive(pid)
     end)
@@ -742,8 +752,10 @@ describe("Garbage on the channel", function()
         { "-c", "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\n' >&3; exit 9" },
         { stdio = { "ignore", "ignore", "ignore", "ipc" }, serialization = serialization }
       )
-      assert.equal(9, (child:wait "exit"))
-      child:wait "close"
+      eventually(function()
+        return child.destroyed
+      end)
+      assert.equal(9, child.exit_code)
     end
   end)
 end)
