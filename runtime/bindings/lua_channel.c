@@ -200,17 +200,16 @@ static int channel_open(lua_State *L) {
   bool json = luaL_checkoption(L, 2, NULL, codecs) == 1;
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
-  struct channel_box *box =
-      lua_newuserdatauv(L, sizeof *box, CALLBACK_COUNT);
+  struct channel_box *box = lua_newuserdatauv(L, sizeof *box, CALLBACK_COUNT);
   *box = (struct channel_box){.main = mw_calls(L)->main, .json = json};
   luaL_setmetatable(L, CHANNEL_TYPE);
   set_callbacks(L, 3, 4);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
   lua_pushvalue(L, 4);
   lua_rawsetp(L, -2, box);
-  int error = mw_channel_open(
-      mw_loop(L), fd, json ? MW_FRAMING_LINES : MW_FRAMING_BINARY, &events, box,
-      &box->channel);
+  int error = mw_channel_open(mw_loop(L), fd,
+                              json ? MW_FRAMING_LINES : MW_FRAMING_BINARY,
+                              &events, box, &box->channel);
   if (!error) {
     lua_settop(L, 4);
     return 1;
@@ -357,24 +356,29 @@ void mw_channel_set_inherited(lua_State *L,
                               struct mw_inherited_channel inherited) {
   if (inherited.fd < 0)
     return;
-  lua_createtable(L, 2, 0);
+  lua_createtable(L, 3, 0);
   lua_pushinteger(L, inherited.fd);
   lua_rawseti(L, -2, 1);
   lua_pushstring(L, inherited.json ? "json" : "msgpack");
   lua_rawseti(L, -2, 2);
+  if (inherited.flush_timeout >= 0) {
+    lua_pushinteger(L, inherited.flush_timeout);
+    lua_rawseti(L, -2, 3);
+  }
   lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
 }
 
-/* inherited() -> fd, "msgpack"|"json": the channel to the parent, the first
-   time; nothing where there is none. */
+/* inherited() -> fd, "msgpack"|"json", ms for flushing at the exit or nil: the
+   channel to the parent, the first time; nothing where there is none. */
 static int channel_inherited(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) != LUA_TTABLE)
     return 0;
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
+  lua_rawgeti(L, -3, 3);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
-  return 2;
+  return 3;
 }
 
 static void open_type(lua_State *L) {

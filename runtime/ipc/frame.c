@@ -44,8 +44,8 @@ static ptrdiff_t find_line(const char *bytes, size_t length,
     return length > MW_FRAME_PAYLOAD_MAX ? UV_EPROTO : 0;
   }
   *seen = 0;
-  *frame = (struct mw_frame){.payload = bytes,
-                             .length = (size_t)(newline - bytes)};
+  *frame =
+      (struct mw_frame){.payload = bytes, .length = (size_t)(newline - bytes)};
   return newline + 1 - bytes;
 }
 

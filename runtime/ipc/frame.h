@@ -21,7 +21,7 @@ enum mw_frame_kind {
 
 enum {
   MW_FRAME_HEADER_SIZE = 8,
-  MW_FRAME_FDS_MAX = 64,                  /* descriptors of one frame */
+  MW_FRAME_FDS_MAX = 64,                   /* descriptors of one frame */
   MW_FRAME_PAYLOAD_MAX = 256 * 1024 * 1024 /* bytes of one frame */
 };
 

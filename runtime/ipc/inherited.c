@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-static int parse_fd(const char *text) {
+#include "base/fd.h"
+
+/* A whole number from 0 up; -1 for all else. */
+static int parse_number(const char *text) {
   char *end;
   errno = 0;
   long number = strtol(text, &end, 10);
@@ -27,14 +29,11 @@ static bool is_stream_socket(int fd) {
 /* A standard descriptor that is the channel becomes /dev/null: what prints or
    reads must not get into the messages. */
 static int move_above_standard(int fd) {
-  if (fd > STDERR_FILENO)
+  int moved = fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (moved == -1 || moved == fd)
     return fd;
-  int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  int null = moved == -1 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null == -1)
-    return moved == -1 ? fd : moved;
-  dup2(null, fd);
-  close(null);
+  mw_fd_close(fd);
+  open("/dev/null", O_RDWR); /* takes its place, the lowest that is free */
   return moved;
 }
 
@@ -44,7 +43,7 @@ static bool is_known_mode(const char *mode) {
 }
 
 struct mw_inherited_channel mw_inherited_channel_take(void) {
-  struct mw_inherited_channel inherited = {.fd = -1};
+  struct mw_inherited_channel inherited = {.fd = -1, .flush_timeout = -1};
   const char *text = getenv("MW_CHANNEL_FD");
   if (!text) {
     text = getenv("NODE_CHANNEL_FD");
@@ -53,13 +52,17 @@ struct mw_inherited_channel mw_inherited_channel_take(void) {
       text = NULL;
   }
   if (text)
-    inherited.fd = parse_fd(text);
+    inherited.fd = parse_number(text);
   if (inherited.fd >= 0 && !is_stream_socket(inherited.fd))
     inherited.fd = -1;
   if (inherited.fd >= 0) {
     inherited.fd = move_above_standard(inherited.fd);
     fcntl(inherited.fd, F_SETFD, FD_CLOEXEC);
   }
+  const char *timeout = getenv("MW_EXIT_FLUSH_TIMEOUT");
+  if (timeout)
+    inherited.flush_timeout = parse_number(timeout);
+  unsetenv("MW_EXIT_FLUSH_TIMEOUT");
   unsetenv("MW_CHANNEL_FD");
   unsetenv("NODE_CHANNEL_FD");
   unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");

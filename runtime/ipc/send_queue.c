@@ -177,8 +177,8 @@ static void add_fds(struct msghdr *message, const int *fds, size_t count) {
 
 static int send_stretch(struct mw_send_queue *queue, int fd) {
   struct iovec vectors[CHUNKS_A_SEND];
-  _Alignas(struct cmsghdr) char
-      control[CMSG_SPACE(MW_FRAME_FDS_MAX * sizeof(int))];
+  _Alignas(
+      struct cmsghdr) char control[CMSG_SPACE(MW_FRAME_FDS_MAX * sizeof(int))];
   struct stretch stretch = next_stretch(queue);
   struct msghdr message = {.msg_iov = vectors};
   message.msg_iovlen = fill_vectors(queue, stretch.end, vectors);

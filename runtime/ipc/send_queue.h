@@ -24,8 +24,8 @@ struct mw_send_mark {
 struct mw_send_queue {
   struct mw_send_chunk *first, *last;
   struct mw_send_chunk *spare; /* an empty one, for the next message */
-  uint64_t queued; /* bytes ever put in */
-  uint64_t sent;   /* bytes ever taken by the kernel */
+  uint64_t queued;             /* bytes ever put in */
+  uint64_t sent;               /* bytes ever taken by the kernel */
   struct mw_fd_queue fds;
   struct mw_send_mark *marks;
   size_t mark_first, mark_count, mark_capacity;

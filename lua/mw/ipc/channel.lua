@@ -216,12 +216,18 @@ end
 --- The variables that tell a child about its end.
 ---@param descriptor integer the child's
 ---@param serialization? "msgpack"|"json"
+---@param flush_timeout? integer how long its exit may take
 ---@return table<string, string|false> false: not to be set
-function Channel.variables(descriptor, serialization)
+function Channel.variables(descriptor, serialization, flush_timeout)
   if serialization == "json" then
     return { NODE_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_SERIALIZATION_MODE = "json", MW_CHANNEL_FD = false }
   end
-  return { MW_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_FD = false, NODE_CHANNEL_SERIALIZATION_MODE = false }
+  return {
+    MW_CHANNEL_FD = tostring(descriptor),
+    MW_EXIT_FLUSH_TIMEOUT = flush_timeout and ("%d"):format(flush_timeout) or false,
+    NODE_CHANNEL_FD = false,
+    NODE_CHANNEL_SERIALIZATION_MODE = false,
+  }
 end
 
 --- Lets the channel keep the loop alive, whoever listens.

@@ -4,6 +4,7 @@
 local Channel = require "mw.ipc.channel"
 local core = require "mw.core.channel"
 local errors = require "mw.error"
+local exit = require "mw.exit"
 
 local M = {}
 
@@ -15,11 +16,12 @@ local channel
 ---@param process table
 ---@param events mw.Emitter the process's
 function M.attach(process, events)
-  local descriptor, serialization = core.inherited()
+  local descriptor, serialization, flush_timeout = core.inherited()
   process.connected = descriptor ~= nil
   if not descriptor then
     return
   end
+  exit.flush_timeout = flush_timeout or exit.flush_timeout
   channel = Channel.open(descriptor, events, { serialization = serialization })
   process.channel = channel
 

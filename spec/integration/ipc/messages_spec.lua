@@ -693,6 +693,35 @@ describe("A message that was sent", function()
     end)
   end
 
+  it("holds up the exit no longer than exit_flush_timeout", function()
+    local path = forks.write("deaf.lua", [[
+      process.on("exit", function() io.stderr:write(tostring(os.getenv "MW_EXIT_FLUSH_TIMEOUT")) end)
+      for _ = 1, 100 do process.send(("x"):rep(100000)) end
+      os.exit(3)
+    ]])
+    for _, limit in ipairs { 0, 300 } do
+      -- The channel is ours, and nobody reads it.
+      local pair = require("luv").socketpair("stream", 0, {}, {})
+      local began = mw.process.hrtime()
+      local result = children.run(mw.process.exec_path, { path }, {
+        stdio = { "ignore", "ignore", "pipe", pair[2] },
+        env = { MW_CHANNEL_FD = 3, MW_EXIT_FLUSH_TIMEOUT = limit, MWRUN_LUA_DIR = mw.process.env.MWRUN_LUA_DIR },
+      })
+      local took = (mw.process.hrtime() - began) / 1e6
+      assert.equal("nil", result.stderr)
+      assert.equal(3, result.code)
+      assert.is_true(took >= limit and took < limit + 2500)
+      local close = require("mw.core.fd").close
+      close(pair[1])
+      close(pair[2])
+    end
+    local child = child_process.fork(forks.write("told.lua", "process.send(require('mw.exit').flush_timeout)"), {}, {
+      exit_flush_timeout = 123,
+    })
+    assert.equal(123, (child:wait "message"))
+    child:wait "close"
+  end)
+
   -- CP-FORK-09
   it("is delivered where the callback exits", function()
     local result, messages = forks.run "process.send(('y'):rep(10000000), function(e) os.exit(e and 1 or 4) end)"
