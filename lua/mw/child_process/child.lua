@@ -196,7 +196,7 @@ end
 ---@return true? ok
 ---@return mw.Error? err
 function Child:disconnect()
-  if not self.channel then
+  if not self.connected then
     return nil, errors.new("ERR_IPC_DISCONNECTED", "ERR_IPC_DISCONNECTED: the channel is closed already")
   end
   self.connected = false

@@ -12,11 +12,17 @@ local tick = require "mw.tick"
 
 local M = {}
 
--- The caller's environment, or ours, with the channel's variables.
+local channel_variables = { "MW_CHANNEL_FD", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE" }
+
+-- The caller's environment, or ours, with the variables of this channel and of
+-- no other.
 local function with_channel(opts, ipc)
   local env = {}
   for name, value in pairs(opts.env or process.env) do
     env[name] = value
+  end
+  for _, name in ipairs(channel_variables) do
+    env[name] = nil
   end
   for name, value in pairs(Connection.variables(ipc - 1, opts.serialization or "msgpack")) do
     env[name] = value
