@@ -39,16 +39,21 @@ local function collect(self, name, stream)
   stream:on("error", function() end)
 end
 
---- Gives the command up: signals it, and closes our ends, so that nobody who
---- inherited them can make us wait.
-function Run:stop()
+--- Closes our ends of the pipes, so that nobody who inherited the others can
+--- make us wait.
+function Run:close_streams()
   local child = self.child
   for _, stream in pairs { child.stdout or false, child.stderr or false } do
     if stream then
       stream:destroy()
     end
   end
-  self.killed = child:kill(self.kill_signal) or self.killed
+end
+
+--- Gives the command up.
+function Run:stop()
+  self:close_streams()
+  self.killed = self.child:kill(self.kill_signal) or self.killed
 end
 
 function Run:command_failed(code, signal, stderr)
@@ -95,7 +100,9 @@ local function start(what, file, args, opts, command, callback)
   child:on("error", function(err)
     self.err = self.err or err
     if child.pid then
-      self:stop()
+      -- It was aborted, or it can't be signalled: its end may never come.
+      self:close_streams()
+      self:finish()
     end
   end)
   child:on("close", function(code, signal)
@@ -106,16 +113,17 @@ local function start(what, file, args, opts, command, callback)
       self:stop()
     end)
   end
-  return child
+  return self
 end
 
 local function run(what, file, args, opts, command, callback)
   options.optional(what, "callback", callback, options.callback)
-  return task.answer("the end of a command", callback, function(done)
+  if callback then
+    return start(what, file, args, opts, command, callback).child
+  end
+  return task.answer("the end of a command", nil, function(done)
     return start(what, file, args, opts, command, done)
-  end, function(child)
-    child:kill()
-  end)
+  end, Run.stop)
 end
 
 --- Runs a program; `callback` gets (err, stdout, stderr) and the child is
