@@ -2,6 +2,7 @@
 
 local errors = require "mw.error"
 local loop = require "mw.core.loop"
+local options = require "mw.options"
 local task = require "mw.task"
 local timers = require "mw.timers"
 
@@ -332,6 +333,8 @@ end
 ---@param parent? table another such class
 ---@return table
 function M.class(name, parent)
+  options.argument("class", "name", name, options.name)
+  options.optional("class", "parent", parent, options.table)
   local class = {}
   for key, value in pairs(parent or Emitter) do
     class[key] = value
