@@ -51,13 +51,14 @@ local function milliseconds_of(fn)
   return (mw.process.hrtime() - start) / 1000000
 end
 
--- Kills all processes of a command.
+-- Kills all processes of a command, also those that it starts meanwhile.
 local function kill_marked(mark)
-  for _, pid in ipairs(proc.with_environment(mark)) do
-    mw.process.kill(pid, "SIGKILL")
-  end
   eventually(function()
-    return #proc.with_environment(mark) == 0
+    local pids = proc.with_environment(mark)
+    for _, pid in ipairs(pids) do
+      mw.process.kill(pid, "SIGKILL")
+    end
+    return #pids == 0
   end)
 end
 
