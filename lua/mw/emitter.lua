@@ -278,7 +278,7 @@ function Emitter:wait(event, timeout)
   if event == nil then
     errors.misuse("wait: bad argument 'event' (name of an event expected, got nil)")
   elseif timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    errors.misuse("wait: bad argument 'timeout' (milliseconds from 0 up expected, got %s)", tostring(timeout))
+    errors.misuse("wait: bad argument 'timeout' (milliseconds from 0 up expected, got %s)", options.show(timeout))
   end
   return task.await(("the event '%s'"):format(tostring(event)), function(done)
     if self.destroyed then

@@ -5,6 +5,7 @@ local errors = require "mw.error"
 local options = require "mw.options"
 local spawn = require "mw.child_process.spawn"
 local task = require "mw.task"
+local timers = require "mw.timers"
 
 local M = {}
 
@@ -42,11 +43,8 @@ end
 --- Closes our ends of the pipes, so that nobody who inherited the others can
 --- make us wait.
 function Run:close_streams()
-  local child = self.child
-  for _, stream in pairs { child.stdout or false, child.stderr or false } do
-    if stream then
-      stream:destroy()
-    end
+  for _, stream in pairs(self.child.stdio or {}) do
+    stream:destroy()
   end
 end
 
@@ -69,6 +67,7 @@ function Run:finish(code, signal)
     return
   end
   self.finished = true
+  timers.clear_timeout(self.timer)
   local stdout, stderr = table.concat(self.stdout), table.concat(self.stderr)
   local err = self.err
   if not err and code == 0 and not signal then
@@ -87,7 +86,8 @@ local function start(what, file, args, opts, command, callback)
     kill_signal = arguments.kill_signal(opts),
     max_buffer = opts.max_buffer or default_max_buffer,
   }, Run)
-  -- Our own time limit also closes the pipes, which spawn's does not.
+  -- Our own time limit holds beyond the end of the process, up to that of its
+  -- pipes, and closes them; spawn's does neither.
   local spawn_options = {}
   for key, value in pairs(opts) do
     spawn_options[key] = value
@@ -109,9 +109,7 @@ local function start(what, file, args, opts, command, callback)
     self:finish(code, signal)
   end)
   if opts.timeout and opts.timeout > 0 and child.pid then
-    child:_limit_time(opts.timeout, function()
-      self:stop()
-    end)
+    self.timer = timers.set_timeout(self.stop, opts.timeout, self)
   end
   return self
 end

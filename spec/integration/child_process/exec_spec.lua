@@ -494,6 +494,28 @@ describe("The time limit of a command", function()
     kill_marked(mark)
   end)
 
+  -- CP-EXEC-08
+  it("holds beyond the end of the shell, as long as a grandchild has the pipes", function()
+    local mark, env = marked()
+    local time = milliseconds_of(function()
+      assert.equal("hi\n", (exec("sleep 30 & echo hi", { timeout = 100, env = env })))
+    end)
+    assert.is_true(time < 5000)
+    kill_marked(mark)
+  end)
+
+  -- CP-EXEC-08
+  it("closes every pipe, also those beyond the standard three", function()
+    local mark, env = marked()
+    local stdio = { nil, nil, nil, "pipe" }
+    local time = milliseconds_of(function()
+      local _, err = exec("sleep 30 & sleep 30", { timeout = 100, env = env, stdio = stdio })
+      assert.is_true(err.killed)
+    end)
+    assert.is_true(time < 5000)
+    kill_marked(mark)
+  end)
+
   -- CP-EXEC-09
   it("that is not reached changes nothing and leaves no timer", function()
     local handles = leaks.handle_count()
