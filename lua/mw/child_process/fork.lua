@@ -24,7 +24,8 @@ local function stdio_of(opts)
   return value
 end
 
---- Runs a script by mwrun, with the messages' channel between it and us.
+--- Runs a script by mwrun, with the messages' channel between it and us. It is
+--- killed when we die, unless `detached` or `die_with_parent = false` is set.
 ---@param script string
 ---@param args? string[]
 ---@param opts? table those of spawn, and `exec_path` (another binary), `exec_argv` (its options; ours where absent),
@@ -45,6 +46,10 @@ function M.fork(script, args, opts, ...)
   local spawn_options = {}
   for key, value in pairs(checked) do
     spawn_options[key] = value
+  end
+  -- A worker is of no use to anybody else, unless it was made to be on its own.
+  if spawn_options.die_with_parent == nil then
+    spawn_options.die_with_parent = not checked.detached
   end
   spawn_options.shell = nil
   spawn_options.stdio = stdio_of(checked)

@@ -1,7 +1,9 @@
 local child_process = require "mw.child_process"
 local children = require "spec.support.children"
+local eventually = require "spec.support.eventually"
 local misuse = require "spec.support.misuse"
 local mw = require "mw"
+local proc = require "spec.support.proc"
 local run_mwrun = require "spec.support.run_mwrun"
 local scratch = require "spec.support.scratch"
 local uv = require "luv"
@@ -51,6 +53,25 @@ describe("A forked script", function()
     assert.equal("0\tnil\n", result.stdout)
     assert.equal("", result.stderr)
     assert.equal(0, result.status)
+  end)
+
+  it("ends with its parent, unless it was made to be on its own", function()
+    local code = [[
+      local process = require "mw.process"
+      print(child_process.fork(arg[1], { stdio = { "ignore", "ignore", "ignore", "ipc" }, %s }).pid)
+      io.stdout:flush()
+      process.kill(process.pid, "SIGKILL")
+    ]]
+    local endless = 'require("mw").sleep(60000)'
+    local pid = tonumber(run_parent(code:format "", endless).stdout)
+    eventually(function()
+      return not proc.is_alive(pid)
+    end)
+    for _, option in ipairs { "detached = true", "die_with_parent = false" } do
+      pid = tonumber(run_parent(code:format(option), endless).stdout)
+      assert.is_true(proc.is_alive(pid))
+      mw.process.kill(pid, "SIGKILL")
+    end
   end)
 
   -- CP-FORK-02

@@ -598,7 +598,6 @@ describe("A child", function()
 end)
 
 describe("The streams of a child", function()
-
   it("have the methods of their direction only", function()
     local child = spawn "cat"
     assert.is_nil(child.stdin.read)
