@@ -8,6 +8,7 @@ local task = require "mw.task"
 ---@field child_process table
 ---@field emitter table
 ---@field json table
+---@field msgpack table
 ---@field process table
 ---@field stream table
 ---@field timers table

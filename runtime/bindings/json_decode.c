@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bindings/array_mark.h"
 #include "bindings/json_encode.h"
 #include "bindings/json_number.h"
 #include "bindings/json_text.h"
@@ -371,7 +372,7 @@ bool mw_json_decode(lua_State *L, const char *text, size_t length,
   struct decoder d = {.L = L, .at = text, .end = text + length};
   int base = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  mw_json_mark_push(L);
+  mw_array_mark_push(L);
   d.mark_index = base + 1;
   lua_pushnil(L);
   d.scratch_index = base + 2;

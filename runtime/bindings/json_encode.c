@@ -3,91 +3,51 @@
 #include <lauxlib.h>
 #include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "bindings/array_mark.h"
 #include "bindings/json_number.h"
-#include "bindings/json_path.h"
 #include "bindings/json_text.h"
+#include "bindings/value_path.h"
 
 _Static_assert(sizeof(lua_Integer) == sizeof(int64_t), "64-bit integers");
 _Static_assert(sizeof(lua_Number) == sizeof(double), "double floats");
 
-enum { CAPACITY_MIN = 256 };
-
 struct encoder {
   lua_State *L;
-  struct mw_json_buffer *out;
+  struct mw_buffer *out;
   const char *root;
-  const void *mark;
   size_t start; /* the length to go back to */
   int message;  /* stack index */
   int depth;
-  struct mw_json_level levels[MW_JSON_DEPTH_MAX];
+  struct mw_value_level levels[MW_JSON_DEPTH_MAX];
 };
-
-bool mw_json_buffer_reserve(struct mw_json_buffer *buffer, size_t more) {
-  if (more <= buffer->capacity - buffer->length)
-    return true;
-  if (more > SIZE_MAX / 2 - buffer->length)
-    return false;
-  size_t needed = buffer->length + more;
-  size_t capacity = buffer->capacity < SIZE_MAX / 4 ? buffer->capacity * 2 : 0;
-  if (capacity < CAPACITY_MIN)
-    capacity = CAPACITY_MIN;
-  if (capacity < needed)
-    capacity = needed;
-  char *bytes = realloc(buffer->bytes, capacity);
-  if (!bytes)
-    return false;
-  buffer->bytes = bytes;
-  buffer->capacity = capacity;
-  return true;
-}
-
-void mw_json_buffer_free(struct mw_json_buffer *buffer) {
-  free(buffer->bytes);
-  *buffer = (struct mw_json_buffer){.bytes = NULL};
-}
-
-void mw_json_mark_push(lua_State *L) {
-  static const char key;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE)
-    return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "mw.json.array");
-  lua_setfield(L, -2, "__name");
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-}
 
 /* Must be called where the levels still stand: the path is read from them. */
 static bool fail(struct encoder *e, const char *what, const char *problem) {
   e->out->length = e->start;
   luaL_checkstack(e->L, LUA_MINSTACK, NULL);
-  mw_json_path_push(e->L, e->root, e->levels, e->depth);
+  mw_value_path_push(e->L, e->root, e->levels, e->depth);
   lua_pushfstring(e->L, "cannot encode %s: %s %s", lua_tostring(e->L, -1), what,
                   problem);
   lua_replace(e->L, e->message);
   return false;
 }
 
+static bool fail_for_memory(struct encoder *e) {
+  return fail(e, "the text", "needs more memory than there is");
+}
+
 /* Where to write up to `more` bytes; NULL after a failure. */
 static char *reserve(struct encoder *e, size_t more) {
-  if (mw_json_buffer_reserve(e->out, more))
+  if (mw_buffer_reserve(e->out, more))
     return e->out->bytes + e->out->length;
-  fail(e, "the text", "needs more memory than there is");
+  fail_for_memory(e);
   return NULL;
 }
 
 static bool write_bytes(struct encoder *e, const char *bytes, size_t count) {
-  char *to = reserve(e, count);
-  if (!to)
-    return false;
-  memcpy(to, bytes, count);
-  e->out->length += count;
-  return true;
+  return mw_buffer_append(e->out, bytes, count) || fail_for_memory(e);
 }
 
 static bool write_byte(struct encoder *e, char byte) {
@@ -162,14 +122,14 @@ static bool write_key(struct encoder *e, int key) {
   }
   if (type != LUA_TNUMBER)
     return fail(e, lua_typename(e->L, type), "keys have no JSON form");
-  length = mw_json_key_write(e->L, key, text);
+  length = mw_value_key_write(e->L, key, text);
   return write_string(e, text, length, "the key");
 }
 
 static bool write_value(struct encoder *e, int index);
 
 static bool write_array(struct encoder *e, int index) {
-  struct mw_json_level *level = &e->levels[e->depth - 1];
+  struct mw_value_level *level = &e->levels[e->depth - 1];
   lua_Unsigned length = lua_rawlen(e->L, index);
   level->key = 0;
   if (!write_byte(e, '['))
@@ -188,7 +148,7 @@ static bool write_array(struct encoder *e, int index) {
 }
 
 static bool write_object(struct encoder *e, int index) {
-  struct mw_json_level *level = &e->levels[e->depth - 1];
+  struct mw_value_level *level = &e->levels[e->depth - 1];
   int key = lua_gettop(e->L) + 1;
   bool is_first = true;
   level->key = key;
@@ -204,14 +164,6 @@ static bool write_object(struct encoder *e, int index) {
     lua_pop(e->L, 1);
   }
   return write_byte(e, '}');
-}
-
-static bool is_marked(const struct encoder *e, int index) {
-  if (!lua_getmetatable(e->L, index))
-    return false;
-  bool is_mark = lua_topointer(e->L, -1) == e->mark;
-  lua_pop(e->L, 1);
-  return is_mark;
 }
 
 /* As many keys as the border says, all of them integers up to it: then they
@@ -244,7 +196,7 @@ static bool write_table(struct encoder *e, int index) {
   if (!lua_checkstack(e->L, 4))
     return fail(e, "the table", "finds no room on the Lua stack");
   e->levels[e->depth++].table = table;
-  bool is_array = is_marked(e, index) || is_sequence(e->L, index);
+  bool is_array = mw_array_is_marked(e->L, index) || is_sequence(e->L, index);
   bool written = is_array ? write_array(e, index) : write_object(e, index);
   e->depth--;
   return written;
@@ -273,7 +225,7 @@ static bool write_value(struct encoder *e, int index) {
 }
 
 bool mw_json_encode(lua_State *L, int index, const char *root,
-                    struct mw_json_buffer *out) {
+                    struct mw_buffer *out) {
   struct encoder e;
   index = lua_absindex(L, index);
   luaL_checkstack(L, 4, NULL);
@@ -284,9 +236,6 @@ bool mw_json_encode(lua_State *L, int index, const char *root,
   e.start = out->length;
   e.message = lua_gettop(L);
   e.depth = 0;
-  mw_json_mark_push(L);
-  e.mark = lua_topointer(L, -1);
-  lua_pop(L, 1);
   bool encoded = write_value(&e, index);
   lua_settop(L, encoded ? e.message - 1 : e.message);
   return encoded;

@@ -9,23 +9,11 @@
 
 #include <lua.h>
 #include <stdbool.h>
-#include <stddef.h>
+
+#include "base/buffer.h"
 
 /** Arrays and objects nest as deep as this, in both directions. */
 #define MW_JSON_DEPTH_MAX 1000
-
-/** Growable bytes from malloc(); all zero is an empty one. */
-struct mw_json_buffer {
-  char *bytes;
-  size_t length;
-  size_t capacity;
-};
-
-/** Makes room for `more` bytes behind the length; false without memory. */
-bool mw_json_buffer_reserve(struct mw_json_buffer *buffer, size_t more);
-
-/** Gives the memory back and leaves an empty buffer. */
-void mw_json_buffer_free(struct mw_json_buffer *buffer);
 
 /**
  * Appends the text of the value at `index`. On failure the buffer has its old
@@ -34,12 +22,6 @@ void mw_json_buffer_free(struct mw_json_buffer *buffer);
  * success. Raises only where Lua has no memory for its stack or the sentence.
  */
 bool mw_json_encode(lua_State *L, int index, const char *root,
-                    struct mw_json_buffer *out);
-
-/**
- * Pushes the metatable that marks a table as an array, the same one for all
- * of the state.
- */
-void mw_json_mark_push(lua_State *L);
+                    struct mw_buffer *out);
 
 #endif

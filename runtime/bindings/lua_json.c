@@ -2,45 +2,20 @@
 
 #include <lauxlib.h>
 
+#include "bindings/array_mark.h"
 #include "bindings/json_decode.h"
 #include "bindings/json_encode.h"
-
-#define SCRATCH_KEPT (64 * 1024)
-
-/* One for all calls of encode: no Lua code, hence no finalizer that encodes
-   too, can run while it is in use. */
-struct scratch {
-  struct mw_json_buffer buffer;
-  size_t kept; /* the capacity that stays for the next call */
-};
-
-/* The finalizers that run after this one may still encode. */
-static int scratch_gc(lua_State *L) {
-  struct scratch *scratch = lua_touserdata(L, 1);
-  mw_json_buffer_free(&scratch->buffer);
-  scratch->kept = 0;
-  return 0;
-}
-
-static void push_scratch(lua_State *L) {
-  struct scratch *scratch = lua_newuserdatauv(L, sizeof(*scratch), 0);
-  *scratch = (struct scratch){.kept = SCRATCH_KEPT};
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, scratch_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-}
+#include "bindings/lua_scratch.h"
 
 /* encode(value) -> string, or nil and a sentence */
 static int json_encode(lua_State *L) {
-  struct scratch *scratch = lua_touserdata(L, lua_upvalueindex(1));
+  int scratch = lua_upvalueindex(1);
+  struct mw_buffer *text = mw_scratch_take(L, scratch);
   lua_settop(L, 1);
-  scratch->buffer.length = 0;
-  bool encoded = mw_json_encode(L, 1, "value", &scratch->buffer);
+  bool encoded = mw_json_encode(L, 1, "value", text);
   if (encoded)
-    lua_pushlstring(L, scratch->buffer.bytes, scratch->buffer.length);
-  if (scratch->buffer.capacity > scratch->kept)
-    mw_json_buffer_free(&scratch->buffer);
+    lua_pushlstring(L, text->bytes, text->length);
+  mw_scratch_drop(L, scratch);
   if (encoded)
     return 1;
   lua_pushnil(L);
@@ -70,9 +45,9 @@ int luaopen_mw_core_json(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlibtable(L, functions);
-  push_scratch(L);
+  mw_scratch_push(L);
   luaL_setfuncs(L, functions, 1);
-  mw_json_mark_push(L);
+  mw_array_mark_push(L);
   lua_setfield(L, -2, "array_mark");
   lua_pushlightuserdata(L, NULL);
   lua_setfield(L, -2, "null");

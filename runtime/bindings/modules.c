@@ -6,6 +6,7 @@
 #include "bindings/lua_fd.h"
 #include "bindings/lua_json.h"
 #include "bindings/lua_loop.h"
+#include "bindings/lua_msgpack.h"
 #include "bindings/lua_process.h"
 #include "bindings/lua_system.h"
 
@@ -24,6 +25,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.fd", luaopen_mw_core_fd},
       {"mw.core.json", luaopen_mw_core_json},
       {"mw.core.loop", luaopen_mw_core_loop},
+      {"mw.core.msgpack", luaopen_mw_core_msgpack},
       {"mw.core.process", luaopen_mw_core_process},
       {"mw.core.system", luaopen_mw_core_system},
       {NULL, NULL},

@@ -1,4 +1,4 @@
-#include "bindings/json_path.h"
+#include "bindings/value_path.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -61,7 +61,7 @@ static void add_text_key(luaL_Buffer *path, const char *text, size_t length) {
   luaL_addstring(path, shown < length ? "...\"]" : "\"]");
 }
 
-size_t mw_json_key_write(lua_State *L, int key, char *out) {
+size_t mw_value_key_write(lua_State *L, int key, char *out) {
   if (lua_isinteger(L, key))
     return mw_json_integer_write(lua_tointeger(L, key), out);
   double value = lua_tonumber(L, key);
@@ -74,7 +74,7 @@ size_t mw_json_key_write(lua_State *L, int key, char *out) {
 }
 
 static void add_key(luaL_Buffer *path, lua_State *L,
-                    const struct mw_json_level *level) {
+                    const struct mw_value_level *level) {
   char number[MW_JSON_NUMBER_SIZE];
   int type = level->key ? lua_type(L, level->key) : LUA_TNIL;
   size_t length;
@@ -86,7 +86,7 @@ static void add_key(luaL_Buffer *path, lua_State *L,
   luaL_addchar(path, '[');
   if (type == LUA_TNIL || type == LUA_TNUMBER) {
     length = type == LUA_TNUMBER
-                 ? mw_json_key_write(L, level->key, number)
+                 ? mw_value_key_write(L, level->key, number)
                  : mw_json_integer_write((int64_t)level->index, number);
     luaL_addlstring(path, number, length);
   } else if (type == LUA_TBOOLEAN) {
@@ -97,8 +97,8 @@ static void add_key(luaL_Buffer *path, lua_State *L,
   luaL_addchar(path, ']');
 }
 
-void mw_json_path_push(lua_State *L, const char *root,
-                       const struct mw_json_level *levels, int count) {
+void mw_value_path_push(lua_State *L, const char *root,
+                        const struct mw_value_level *levels, int count) {
   luaL_Buffer path;
   luaL_buffinit(L, &path);
   luaL_addstring(&path, root);
