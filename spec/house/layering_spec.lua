@@ -50,7 +50,7 @@ local c_privileges = {
 -- Lua: what lua/mw/ holds.
 local lua_order = {
   "error",
-  "exit json options tick",
+  "exit json msgpack options tick",
   "timers",
   "task",
   "emitter",
@@ -73,6 +73,7 @@ local lua_privileges = {
   ["luv"] = words "child_process process timers",
   ["mw.core.error"] = words "error",
   ["mw.core.fd"] = words "child_process process stream",
+  ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
