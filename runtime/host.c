@@ -13,6 +13,7 @@
 #include "bindings/lua_loop.h"
 #include "bindings/lua_process.h"
 #include "cli.h"
+#include "process/parent_death.h"
 
 struct host {
   uv_loop_t loop;
@@ -42,7 +43,9 @@ static int run_program(lua_State *L) {
   luaL_checkversion(L);
   struct mw_calls *calls = mw_calls_open(L, &host->loop, host->program);
   mw_interrupt_install(calls);
-  mw_channel_set_inherited(L, mw_inherited_channel_take());
+  struct mw_inherited_channel inherited = mw_inherited_channel_take();
+  mw_parent_death_watch(inherited.flush_timeout);
+  mw_channel_set_inherited(L, inherited);
   enum mw_cli_outcome outcome = mw_cli_run(L, host->argc, host->argv);
   if (outcome == MW_CLI_RUN)
     run_loop(L);

@@ -1,9 +1,10 @@
--- Loaded by busted before the specs: after each test nothing may be left of
--- what it has opened.
+-- Loaded by busted before the specs: a test that waits for ever is ended, and
+-- after each test nothing may be left of what it has opened.
 
 local busted = require "busted"
 local eventually = require "spec.support.eventually"
 local leaks = require "spec.support.leaks"
+local uv = require "luv"
 
 -- Tests start mwrun in folders of their own.
 local process = require "mw.process"
@@ -33,11 +34,21 @@ require("mw.child_process").exec "true"
 
 local before
 
-busted.subscribe({ "test", "start" }, function()
+local longest_test = 60000
+local limit = uv.new_timer()
+limit:unref()
+
+busted.subscribe({ "test", "start" }, function(element)
   before = count()
+  limit:start(longest_test, 0, function()
+    local message = ("\nnot over after %d s: %s"):format(longest_test // 1000, element.name)
+    io.stderr:write(debug.traceback(message), "\n")
+    os.exit(1)
+  end)
 end)
 
 busted.subscribe({ "test", "end" }, function(element, _, status)
+  limit:stop()
   if status ~= "success" then
     return
   end

@@ -2,6 +2,7 @@
 
 local errors = require "mw.error"
 local loop = require "mw.core.loop"
+local options = require "mw.options"
 local task = require "mw.task"
 local timers = require "mw.timers"
 
@@ -277,7 +278,7 @@ function Emitter:wait(event, timeout)
   if event == nil then
     errors.misuse("wait: bad argument 'event' (name of an event expected, got nil)")
   elseif timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    errors.misuse("wait: bad argument 'timeout' (milliseconds from 0 up expected, got %s)", tostring(timeout))
+    errors.misuse("wait: bad argument 'timeout' (milliseconds from 0 up expected, got %s)", options.show(timeout))
   end
   return task.await(("the event '%s'"):format(tostring(event)), function(done)
     if self.destroyed then
@@ -332,6 +333,8 @@ end
 ---@param parent? table another such class
 ---@return table
 function M.class(name, parent)
+  options.argument("class", "name", name, options.name)
+  options.optional("class", "parent", parent, options.table)
   local class = {}
   for key, value in pairs(parent or Emitter) do
     class[key] = value

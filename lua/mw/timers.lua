@@ -3,6 +3,7 @@
 
 local errors = require "mw.error"
 local loop = require "mw.core.loop"
+local options = require "mw.options"
 local system = require "mw.core.system"
 local uv = require "luv"
 
@@ -29,7 +30,7 @@ end
 ---@return integer
 function M.check_time(what, ms)
   if type(ms) ~= "number" or not (ms <= M.longest) then
-    errors.misuse("%s: bad argument 'ms' (number of milliseconds expected, got %s)", what, tostring(ms))
+    errors.misuse("%s: bad argument 'ms' (number of milliseconds expected, got %s)", what, options.show(ms))
   end
   return ms < 1 and 1 or math.floor(ms)
 end

@@ -361,14 +361,12 @@ void mw_channel_set_inherited(lua_State *L,
   lua_rawseti(L, -2, 1);
   lua_pushstring(L, inherited.json ? "json" : "msgpack");
   lua_rawseti(L, -2, 2);
-  if (inherited.flush_timeout >= 0) {
-    lua_pushinteger(L, inherited.flush_timeout);
-    lua_rawseti(L, -2, 3);
-  }
+  lua_pushinteger(L, inherited.flush_timeout);
+  lua_rawseti(L, -2, 3);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
 }
 
-/* inherited() -> fd, "msgpack"|"json", ms for flushing at the exit or nil: the
+/* inherited() -> fd, "msgpack"|"json", ms for flushing at the exit: the
    channel to the parent, the first time; nothing where there is none. */
 static int channel_inherited(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) != LUA_TTABLE)

@@ -11,6 +11,7 @@
 #include "bindings/lua_call.h"
 #include "bindings/process_options.h"
 #include "process/limits.h"
+#include "process/parent_death.h"
 #include "process/reaper.h"
 #include "process/spawn_sync.h"
 #include "process/tree.h"
@@ -429,5 +430,7 @@ int luaopen_mw_core_process(lua_State *L) {
   luaL_newlib(L, functions);
   open_signals(L);
   open_limit_names(L);
+  lua_pushinteger(L, mw_parent_death_signal());
+  lua_setfield(L, -2, "parent_death_signal");
   return 1;
 }

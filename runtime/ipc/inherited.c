@@ -43,7 +43,8 @@ static bool is_known_mode(const char *mode) {
 }
 
 struct mw_inherited_channel mw_inherited_channel_take(void) {
-  struct mw_inherited_channel inherited = {.fd = -1, .flush_timeout = -1};
+  struct mw_inherited_channel inherited = {.fd = -1,
+                                           .flush_timeout = MW_FLUSH_TIMEOUT};
   const char *text = getenv("MW_CHANNEL_FD");
   if (!text) {
     text = getenv("NODE_CHANNEL_FD");
@@ -60,7 +61,7 @@ struct mw_inherited_channel mw_inherited_channel_take(void) {
     fcntl(inherited.fd, F_SETFD, FD_CLOEXEC);
   }
   const char *timeout = getenv("MW_EXIT_FLUSH_TIMEOUT");
-  if (timeout)
+  if (timeout && parse_number(timeout) >= 0)
     inherited.flush_timeout = parse_number(timeout);
   unsetenv("MW_EXIT_FLUSH_TIMEOUT");
   unsetenv("MW_CHANNEL_FD");

@@ -29,7 +29,7 @@ local c_order = {
 -- named here shows all.
 local c_doors = {
   ipc = words "channel inherited",
-  process = words "limits reaper spawn_options spawn_sync tree",
+  process = words "limits parent_death reaper spawn_options spawn_sync tree",
   bindings = words "lua_call lua_channel lua_exit lua_interrupt lua_loop lua_process modules",
 }
 
@@ -40,7 +40,7 @@ local c_privileges = {
   { header = "^lua", users = words "bindings program" },
   { header = "^lauxlib%.h$", users = words "bindings program" },
   { header = "^luv/", users = words "bindings/lua_loop state cli" },
-  { header = "^unistd%.h$", users = words "base process bindings/lua_interrupt bindings/lua_system program" },
+  { header = "^unistd%.h$", users = words "base ipc process bindings/lua_interrupt bindings/lua_system program" },
   { header = "^fcntl%.h$", users = words "base ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
   { header = "^sys/socket%.h$", users = words "base ipc process" },

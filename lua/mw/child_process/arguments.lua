@@ -145,10 +145,16 @@ end
 function M.take(what, file, ...)
   options.argument(what, "file", file, options.name)
   local rest = table.pack(...)
-  if rest.n > 0 and (type(rest[rest.n]) == "function" or rest[rest.n] == nil) then
+  -- What was left out at the end counts as nothing, a function there as the
+  -- callback.
+  while rest.n > 0 and rest[rest.n] == nil do
     rest.n = rest.n - 1
   end
-  local callback = select(rest.n + 1, ...)
+  local callback
+  if type(rest[rest.n]) == "function" or rest.n == 3 then
+    callback, rest[rest.n] = rest[rest.n], nil
+    rest.n = rest.n - 1
+  end
   local first, second = rest[1], rest[2]
   local args, opts
   if rest.n > 2 then
@@ -162,6 +168,7 @@ function M.take(what, file, ...)
   end
   options.optional(what, "args", args, options.list)
   options.optional(what, "options", opts, options.table)
+  options.optional(what, "callback", callback, options.callback)
   local strings = {}
   for index, item in ipairs(args or {}) do
     strings[index] = tostring(item)
@@ -225,7 +232,7 @@ function M.engine_options(file, args, opts)
     umask = opts.umask and math.tointeger(opts.umask),
     limits = limit_list(opts.limits),
     no_new_privs = opts.limits and opts.limits.no_new_privs,
-    death_signal = opts.die_with_parent and SIGKILL or nil,
+    death_signal = opts.die_with_parent and (opts.death_signal or SIGKILL) or nil,
   },
     file,
     argv

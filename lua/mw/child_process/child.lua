@@ -122,9 +122,15 @@ function Child:wait(event, timeout)
   end)
 end
 
---- Tells that the process runs.
+--- Tells that the process runs, and begins to read what it writes: a buffer's
+--- worth, so that it can go on although nobody listens.
 function Child:_started()
   emit_once(self, "spawn")
+  for _, stream in pairs(self.stdio) do
+    if stream.readable_side then
+      stream:_read_ahead()
+    end
+  end
 end
 
 local function stop_watching(self)

@@ -5,6 +5,7 @@ local errors = require "mw.error"
 local options = require "mw.options"
 local spawn = require "mw.child_process.spawn"
 local task = require "mw.task"
+local timers = require "mw.timers"
 
 local M = {}
 
@@ -39,16 +40,18 @@ local function collect(self, name, stream)
   stream:on("error", function() end)
 end
 
---- Gives the command up: signals it, and closes our ends, so that nobody who
---- inherited them can make us wait.
-function Run:stop()
-  local child = self.child
-  for _, stream in pairs { child.stdout or false, child.stderr or false } do
-    if stream then
-      stream:destroy()
-    end
+--- Closes our ends of the pipes, so that nobody who inherited the others can
+--- make us wait.
+function Run:close_streams()
+  for _, stream in pairs(self.child.stdio or {}) do
+    stream:destroy()
   end
-  self.killed = child:kill(self.kill_signal) or self.killed
+end
+
+--- Gives the command up.
+function Run:stop()
+  self:close_streams()
+  self.killed = self.child:kill(self.kill_signal) or self.killed
 end
 
 function Run:command_failed(code, signal, stderr)
@@ -64,6 +67,7 @@ function Run:finish(code, signal)
     return
   end
   self.finished = true
+  timers.clear_timeout(self.timer)
   local stdout, stderr = table.concat(self.stdout), table.concat(self.stderr)
   local err = self.err
   if not err and code == 0 and not signal then
@@ -82,7 +86,8 @@ local function start(what, file, args, opts, command, callback)
     kill_signal = arguments.kill_signal(opts),
     max_buffer = opts.max_buffer or default_max_buffer,
   }, Run)
-  -- Our own time limit also closes the pipes, which spawn's does not.
+  -- Our own time limit holds beyond the end of the process, up to that of its
+  -- pipes, and closes them; spawn's does neither.
   local spawn_options = {}
   for key, value in pairs(opts) do
     spawn_options[key] = value
@@ -95,27 +100,28 @@ local function start(what, file, args, opts, command, callback)
   child:on("error", function(err)
     self.err = self.err or err
     if child.pid then
-      self:stop()
+      -- It was aborted, or it can't be signalled: its end may never come.
+      self:close_streams()
+      self:finish()
     end
   end)
   child:on("close", function(code, signal)
     self:finish(code, signal)
   end)
   if opts.timeout and opts.timeout > 0 and child.pid then
-    child:_limit_time(opts.timeout, function()
-      self:stop()
-    end)
+    self.timer = timers.set_timeout(self.stop, opts.timeout, self)
   end
-  return child
+  return self
 end
 
 local function run(what, file, args, opts, command, callback)
   options.optional(what, "callback", callback, options.callback)
-  return task.answer("the end of a command", callback, function(done)
+  if callback then
+    return start(what, file, args, opts, command, callback).child
+  end
+  return task.answer("the end of a command", nil, function(done)
     return start(what, file, args, opts, command, done)
-  end, function(child)
-    child:kill()
-  end)
+  end, Run.stop)
 end
 
 --- Runs a program; `callback` gets (err, stdout, stderr) and the child is

@@ -1,6 +1,7 @@
 -- Starting another mwrun with a channel to it. (Node's fork, not fork(2).)
 
 local arguments = require "mw.child_process.arguments"
+local core = require "mw.core.process"
 local errors = require "mw.error"
 local options = require "mw.options"
 local process = require "mw.process"
@@ -24,7 +25,9 @@ local function stdio_of(opts)
   return value
 end
 
---- Runs a script by mwrun, with the messages' channel between it and us.
+--- Runs a script by mwrun, with the messages' channel between it and us. When
+--- we die it hears `disconnect`, and is killed after `exit_flush_timeout` if it
+--- still lives, unless `detached` or `die_with_parent = false` is set.
 ---@param script string
 ---@param args? string[]
 ---@param opts? table those of spawn, and `exec_path` (another binary), `exec_argv` (its options; ours where absent),
@@ -46,6 +49,11 @@ function M.fork(script, args, opts, ...)
   for key, value in pairs(checked) do
     spawn_options[key] = value
   end
+  -- A worker is of no use to anybody else, unless it was made to be on its own.
+  if spawn_options.die_with_parent == nil then
+    spawn_options.die_with_parent = not checked.detached
+  end
+  spawn_options.death_signal = core.parent_death_signal
   spawn_options.shell = nil
   spawn_options.stdio = stdio_of(checked)
   return spawn.start("fork", checked.exec_path or process.exec_path, argv, spawn_options)

@@ -12,7 +12,8 @@ local tick = require "mw.tick"
 
 local M = {}
 
--- The caller's environment, or ours, with the channel's variables.
+-- The caller's environment, or ours, with the variables of this channel and of
+-- no other.
 local function with_channel(opts, ipc)
   local env = {}
   for name, value in pairs(opts.env or process.env) do

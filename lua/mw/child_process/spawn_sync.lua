@@ -13,29 +13,34 @@ local default_max_buffer = 1024 * 1024
 
 ---@class mw.SyncResult
 ---@field pid integer? nil where it could not be started
----@field output table<integer, string>? what came from each pipe, by descriptor
+---@field output table<integer, string>? what came from each pipe, by descriptor; nil where it could not be started
 ---@field stdout string?
 ---@field stderr string?
 ---@field status integer? the exit status
 ---@field signal string? the signal that ended it
 ---@field error mw.Error? what went wrong
 
-local function request(what, slots, opts)
-  local fds, plan = { n = #slots }, {}
+-- What the option `stdio` makes of each descriptor; `input` takes the place of
+-- what stands there for the first.
+local function parse(what, opts)
+  local slots = stdio.parse(what, opts.stdio)
+  if opts.input then
+    slots[1] = { kind = "pipe" }
+  end
+  return slots
+end
+
+-- What becomes of our ends of the pipes.
+local function plan_of(what, slots, opts)
+  local plan = {}
   for index, here in ipairs(slots) do
-    fds[index] = false
     if here.kind == "ipc" then
       errors.misuse("%s: option 'stdio' can't have 'ipc' (ERR_IPC_SYNC_FORK)", what)
-    elseif here.kind == "fd" then
-      fds[index] = here.fd
     elseif here.kind == "pipe" then
       plan[index] = index == 1 and { input = opts.input or "" } or { capture = true }
     end
   end
-  if opts.input then
-    fds[1], plan[1] = false, { input = opts.input }
-  end
-  return fds, plan
+  return plan
 end
 
 --- Runs from checked arguments; never raises for what the system refuses.
@@ -45,10 +50,10 @@ end
 ---@param opts table
 ---@return mw.SyncResult
 local function run(what, file, args, opts)
-  local slots = stdio.parse(what, opts.stdio)
+  local slots = parse(what, opts)
   local engine = arguments.engine_options(file, args, opts)
-  local fds, plan = request(what, slots, opts)
-  engine.fds = fds
+  local plan = plan_of(what, slots, opts)
+  engine.fds, engine.blocking = stdio.descriptors(slots)
   stdio.flush(slots)
   stdio.lend(slots)
   local result = core.spawn_sync(engine, {
@@ -62,14 +67,15 @@ local function run(what, file, args, opts)
     result.error = arguments.spawn_error("spawnSync", result.error, result.stage, engine)
   end
   result.stage = nil
-  if result.output then
-    local by_descriptor = {}
+  local by_descriptor
+  if result.pid then
+    by_descriptor = {}
     for index, text in pairs(result.output) do
       by_descriptor[index - 1] = text
     end
-    result.output = by_descriptor
     result.stdout, result.stderr = by_descriptor[1], by_descriptor[2]
   end
+  result.output = by_descriptor
   return result
 end
 

@@ -1,7 +1,7 @@
 -- The `stdio` option: what each descriptor of a child is, the pipes that this
 -- takes, and the streams on our ends of them.
 
-local HandleStream = require "mw.stream.handle"
+local handle_stream = require "mw.stream.handle"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
 local options = require "mw.options"
@@ -259,7 +259,7 @@ function M.streams(slots)
       local handle = uv.new_pipe(false)
       assert(handle:open(here.our_end))
       here.our_end = nil
-      streams[index - 1] = HandleStream.new(handle, sides[index] or { readable = true, writable = true })
+      streams[index - 1] = handle_stream.new(handle, sides[index] or { readable = true, writable = true })
     end
   end
   return streams

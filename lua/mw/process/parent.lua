@@ -21,7 +21,7 @@ function M.attach(process, events)
   if not descriptor then
     return
   end
-  exit.flush_timeout = flush_timeout or exit.flush_timeout
+  exit.flush_timeout = flush_timeout
   channel = Channel.open(descriptor, events, { serialization = serialization })
   process.channel = channel
 

@@ -1,15 +1,17 @@
--- A stream over a stream handle of luv: a pipe or a socket. The handle is the
--- stream's from then on.
+-- Streams over a stream handle of luv: a pipe or a socket. The handle is the
+-- stream's from then on. What goes one way only has the methods of that way.
 
 local Duplex = require "mw.stream.duplex"
+local Readable = require "mw.stream.readable"
+local Writable = require "mw.stream.writable"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local exit = require "mw.exit"
 local fd = require "mw.core.fd"
 
+-- What all three kinds have.
 ---@class mw.HandleStream: mw.Duplex
-local HandleStream = emitter.class("mw.stream.handle", Duplex)
-HandleStream._continuous = true
+local HandleStream = { _continuous = true }
 
 -- Those that hold bytes which the kernel has not taken yet.
 local unsent = {}
@@ -110,7 +112,9 @@ function HandleStream:_lend()
     self._handle:read_stop()
   end
   self._started, self._reading, self._lent = false, false, true
-  self:pause()
+  if self.readable_side then
+    self:pause()
+  end
   if self._on_source_end then
     self._on_source_end()
     self._on_source_end = nil
@@ -130,10 +134,17 @@ function HandleStream:_take_back()
   close_if_empty(self)
 end
 
+-- Nor does one that is lent read ahead.
+function HandleStream:_read_ahead()
+  if not self._lent then
+    Readable._read_ahead(self)
+  end
+end
+
 -- One that is lent is the business of the child that has it.
 function HandleStream:_read_to_end(on_end)
   if not self._lent then
-    return Duplex._read_to_end(self, on_end)
+    return Readable._read_to_end(self, on_end)
   end
   self._source_gone = true
   close_if_empty(self)
@@ -186,12 +197,27 @@ exit.add_flusher(function(timeout)
   end
 end)
 
+local function class_over(name, parent)
+  local class = emitter.class(name, parent)
+  for key, value in pairs(HandleStream) do
+    class[key] = value
+  end
+  return class
+end
+
+local Source = class_over("mw.stream.source", Readable)
+local Sink = class_over("mw.stream.sink", Writable)
+local Both = class_over("mw.stream.handle", Duplex)
+
+local M = {}
+
 --- Makes a stream over a luv handle that is open.
 ---@param handle userdata
----@param sides { readable?: boolean, writable?: boolean }
+---@param sides { readable?: boolean, writable?: boolean } one at least
 ---@return mw.HandleStream
-function HandleStream.new(handle, sides)
-  local self = setmetatable({ _handle = handle }, HandleStream)
+function M.new(handle, sides)
+  local class = not sides.writable and Source or not sides.readable and Sink or Both
+  local self = setmetatable({ _handle = handle }, class)
   if sides.readable then
     self:_init_readable()
   end
@@ -201,4 +227,4 @@ function HandleStream.new(handle, sides)
   return self
 end
 
-return HandleStream
+return M

@@ -477,6 +477,11 @@ function Readable:unpipe(destination)
   return self
 end
 
+-- Fills the buffer although nobody reads yet.
+function Readable:_read_ahead()
+  read_more(self)
+end
+
 -- Reads the source to its end although nobody may ever read the stream: calls
 -- `on_end` once the source is over. What a reader has not taken stays
 -- readable, up to a buffer's worth where nobody has shown interest.

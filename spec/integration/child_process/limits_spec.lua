@@ -533,7 +533,7 @@ describe("A child that", function()
     eventually(function()
       return is_asleep(unread) and is_asleep(paused) and paused.stdout:is_paused()
     end)
-    assert.equal(0, unread.stdout:readable_length())
+    assert.is_true(unread.stdout:readable_length() <= 2 * 65536)
     assert.is_true(paused.stdout:readable_length() <= 2 * 65536)
     for _, child in ipairs { unread, paused } do
       local events = children.record(child)

@@ -597,6 +597,26 @@ describe("A child", function()
   end)
 end)
 
+describe("The streams of a child", function()
+  it("have the methods of their direction only", function()
+    local child = spawn "cat"
+    assert.is_nil(child.stdin.read)
+    assert.is_nil(child.stdin.resume)
+    assert.is_nil(child.stdout.write)
+    assert.is_nil(child.stdout.finish)
+    child.stdin:finish()
+    assert.equal(0, child:wait "close")
+  end)
+
+  it("are read ahead by a buffer's worth, so that a child need not wait for a reader", function()
+    local child = spawn("sh", { "-c", "head -c 100000 /dev/zero; exit 4" })
+    assert.equal(4, child:wait("close", 10000))
+    local kept = #child.stdout:read()
+    assert.is_true(kept >= 65536 and kept <= 100000)
+    assert.is_nil((child.stdout:read()))
+  end)
+end)
+
 describe("The loop", function()
   local parent = [[
     local child_process = require "mw.child_process"
