@@ -55,11 +55,11 @@ local function check_listener(what, event, fn)
   end
 end
 
--- A class that wants to know when an event gets its first listener, and when
--- it loses its last, has a method for that.
-local function tell_change(self, event, has)
+-- A class that wants to know how many listeners an event has, and had before,
+-- has a method for that.
+local function tell_change(self, event, count, before)
   if self._listening_changed then
-    self:_listening_changed(event, has)
+    self:_listening_changed(event, count, before)
   end
 end
 
@@ -72,9 +72,7 @@ local function add(self, event, entry)
   end
   list.count, list.alive = list.count + 1, list.alive + 1
   list[list.count] = entry
-  if list.alive == 1 then
-    tell_change(self, event, true)
-  end
+  tell_change(self, event, list.alive, list.alive - 1)
   return entry
 end
 
@@ -86,10 +84,11 @@ local function remove(self, event, entry)
   entry.removed_at = self._emits or 0
   list.alive = list.alive - 1
   if list.alive > 0 then
-    return compact_if_due(list)
+    compact_if_due(list)
+  else
+    self._events[event] = nil
   end
-  self._events[event] = nil
-  tell_change(self, event, false)
+  tell_change(self, event, list.alive, list.alive + 1)
 end
 
 local function remove_all(self, event)
@@ -101,7 +100,7 @@ local function remove_all(self, event)
     list[index].removed_at = list[index].removed_at or self._emits or 0
   end
   self._events[event] = nil
-  tell_change(self, event, false)
+  tell_change(self, event, 0, list.alive)
 end
 
 --- Calls `fn` with the event's values whenever it is emitted.
@@ -163,6 +162,20 @@ end
 function Emitter:listener_count(event)
   local list = list_of(self, event)
   return list and list.alive or 0
+end
+
+-- The function that listens to an event where it is the only one, and for good.
+function Emitter:_only_listener(event)
+  local list = list_of(self, event)
+  if not list or list.alive ~= 1 then
+    return nil
+  end
+  for index = 1, list.count do
+    local entry = list[index]
+    if not entry.removed_at then
+      return not entry.once and entry.fn or nil
+    end
+  end
 end
 
 -- The entries of an event that count now, in order.

@@ -15,12 +15,16 @@
 
 /* The callbacks of a channel, as user values of its box. */
 enum {
-  ON_MESSAGE = 1, /* (value, fds): for whoever listens */
-  ON_INTERNAL,    /* (value, fds): for the runtime itself */
+  ON_MESSAGE = 1, /* (value, ...): for whoever listens, with descriptors,
+                     or false where those were lost */
+  ON_INTERNAL,    /* (value, ...): for the runtime itself, the same */
   ON_SENT,        /* (offset): the kernel has taken everything before it */
   ON_END,         /* (errname): nothing comes any more; nil for a clean end */
   ON_CLOSED,      /* (): the last */
-  CALLBACK_COUNT = ON_CLOSED
+  CALLBACK_COUNT = ON_CLOSED,
+  LISTENER, /* (value): the one listener, where on_message would do no more
+               than call it; else nil */
+  USER_VALUE_COUNT = LISTENER
 };
 
 /* In the live table, by address, until on_closed. */
@@ -29,12 +33,14 @@ struct channel_box {
   lua_State *main;
   bool json;
   bool wants_sent; /* on_sent is to be called */
+  bool may_post;   /* messages may go straight into the queue */
+  lua_Integer high_water_mark, max_backlog; /* bytes */
 };
 
 static char live_key;
 static char inherited_key;
 
-/* Pushes a callback of the box and the box itself off the live table. */
+/* Pushes a user value of the box, which is found in the live table. */
 static bool push_callback(lua_State *L, const struct channel_box *box,
                           int which) {
   if (!lua_checkstack(L, 16))
@@ -52,8 +58,25 @@ static bool push_callback(lua_State *L, const struct channel_box *box,
 struct arrival {
   struct channel_box *box;
   const struct mw_frame *frame;
+  unsigned fd_count;
   bool garbage; /* no value could be made of it */
 };
+
+/* Calls the one listener with the value on top of the stack; false where there
+   is none. */
+static bool tell_listener(lua_State *L, const struct channel_box *box) {
+  struct mw_calls *calls = mw_calls(L);
+  push_callback(L, box, LISTENER);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_insert(L, -2);
+  calls->handlers++;
+  lua_call(L, 1, 0);
+  calls->handlers--;
+  return true;
+}
 
 static bool decode(lua_State *L, const struct channel_box *box,
                    const struct mw_frame *frame) {
@@ -63,8 +86,9 @@ static bool decode(lua_State *L, const struct channel_box *box,
              : mw_msgpack_decode(L, frame->payload, frame->length, &offset);
 }
 
-/* In Node's wire format a message is the runtime's by its `cmd`. */
-static bool is_internal(lua_State *L, const struct arrival *arrival) {
+/* In Node's wire format a message is the runtime's by its `cmd`. Notes there
+   whether a descriptor has come with it: a line does not say. */
+static bool is_internal(lua_State *L, struct arrival *arrival) {
   if (!arrival->box->json)
     return arrival->frame->kind == MW_FRAME_INTERNAL;
   if (!lua_istable(L, -1))
@@ -73,32 +97,24 @@ static bool is_internal(lua_State *L, const struct arrival *arrival) {
   lua_rawget(L, -2);
   const char *command = lua_tostring(L, -1);
   bool internal = command && strncmp(command, "NODE_", 5) == 0;
+  arrival->fd_count = internal && strcmp(command, "NODE_HANDLE") == 0;
   lua_pop(L, 1);
   return internal;
 }
 
-/* How many of the waiting descriptors are the frame's. A line does not say:
-   there Node sends one at a time, with a message of its own. */
-static unsigned count_fds(const struct arrival *arrival, bool internal) {
-  if (!arrival->box->json)
-    return arrival->frame->fd_count;
-  return internal && mw_channel_fds_waiting(arrival->box->channel) > 0 ? 1 : 0;
-}
-
-/* Pushes the list of them, nil where there is none. They leave the channel
-   when nothing can raise any more. */
-static void push_fds(lua_State *L, struct mw_channel *channel, unsigned count) {
+/* Pushes the descriptors, or false where they are lost; returns how many
+   values. They leave the channel when nothing can raise any more. */
+static int push_fds(lua_State *L, const struct arrival *arrival) {
   int fds[MW_FRAME_FDS_MAX];
-  if (count == 0) {
-    lua_pushnil(L);
-    return;
+  unsigned count = arrival->fd_count;
+  luaL_checkstack(L, MW_FRAME_FDS_MAX, NULL);
+  if (!mw_channel_take_fds(arrival->box->channel, fds, count)) {
+    lua_pushboolean(L, false);
+    return 1;
   }
-  lua_createtable(L, (int)count, 0);
-  mw_channel_take_fds(channel, fds, count);
-  for (unsigned i = 0; i < count; i++) {
+  for (unsigned i = 0; i < count; i++)
     lua_pushinteger(L, fds[i]);
-    lua_rawseti(L, -2, (int)i + 1);
-  }
+  return (int)count;
 }
 
 /* (arrival): the value of a frame, to the callback that it is for. */
@@ -109,21 +125,26 @@ static int deliver(lua_State *L) {
     return 0;
   }
   bool internal = is_internal(L, arrival);
+  if (!internal && arrival->fd_count == 0 && tell_listener(L, arrival->box))
+    return 0;
   push_callback(L, arrival->box, internal ? ON_INTERNAL : ON_MESSAGE);
   lua_insert(L, -2);
-  push_fds(L, arrival->box->channel, count_fds(arrival, internal));
-  lua_call(L, 2, 0);
+  lua_call(L, 1 + push_fds(L, arrival), 0);
   return 0;
 }
 
 static int on_frame(void *user, const struct mw_frame *frame) {
-  struct arrival arrival = {.box = user, .frame = frame};
+  struct arrival arrival = {
+      .box = user, .frame = frame, .fd_count = frame->fd_count};
   lua_State *L = arrival.box->main;
+  struct mw_calls *calls = mw_calls(L);
+  int handlers = calls->handlers;
   if (!lua_checkstack(L, 8))
     return UV_ENOMEM;
   lua_pushcfunction(L, deliver);
   lua_pushlightuserdata(L, &arrival);
   mw_call(L, 1, 0, 0);
+  calls->handlers = handlers; /* an error goes past tell_listener */
   return arrival.garbage ? UV_EPROTO : 0;
 }
 
@@ -193,25 +214,40 @@ static void set_callbacks(lua_State *L, int table, int box) {
   }
 }
 
-/* open(fd, "msgpack"|"json", callbacks) -> channel | nil, errname */
+static lua_Integer check_limit(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  lua_Integer limit = luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return limit;
+}
+
+/* open(fd, "msgpack"|"json", callbacks, limits) -> channel | nil, errname.
+   The limits are those of posting: high_water_mark, max_backlog. */
 static int channel_open(lua_State *L) {
   static const char *const codecs[] = {"msgpack", "json", NULL};
   int fd = (int)luaL_checkinteger(L, 1);
   bool json = luaL_checkoption(L, 2, NULL, codecs) == 1;
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, 3);
-  struct channel_box *box = lua_newuserdatauv(L, sizeof *box, CALLBACK_COUNT);
-  *box = (struct channel_box){.main = mw_calls(L)->main, .json = json};
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_settop(L, 4);
+  struct channel_box *box = lua_newuserdatauv(L, sizeof *box, USER_VALUE_COUNT);
+  *box = (struct channel_box){
+      .main = mw_calls(L)->main,
+      .json = json,
+      .may_post = true,
+      .high_water_mark = check_limit(L, 4, "high_water_mark"),
+      .max_backlog = check_limit(L, 4, "max_backlog"),
+  };
   luaL_setmetatable(L, CHANNEL_TYPE);
-  set_callbacks(L, 3, 4);
+  set_callbacks(L, 3, 5);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_pushvalue(L, 4);
+  lua_pushvalue(L, 5);
   lua_rawsetp(L, -2, box);
   int error = mw_channel_open(mw_loop(L), fd,
                               json ? MW_FRAMING_LINES : MW_FRAMING_BINARY,
                               &events, box, &box->channel);
   if (!error) {
-    lua_settop(L, 4);
+    lua_settop(L, 5);
     return 1;
   }
   leave_live(L, box);
@@ -230,19 +266,6 @@ static struct mw_channel *open_channel(lua_State *L) {
   return channel;
 }
 
-static unsigned check_fds(lua_State *L, int index, int *fds) {
-  if (lua_isnoneornil(L, index))
-    return 0;
-  lua_Integer count = luaL_len(L, index);
-  luaL_argcheck(L, count <= MW_FRAME_FDS_MAX, index, "too many descriptors");
-  for (lua_Integer i = 1; i <= count; i++) {
-    lua_rawgeti(L, index, i);
-    fds[i - 1] = (int)luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-  }
-  return (unsigned)count;
-}
-
 /* What goes on with the frame that was begun is the codec's, which raises
    only where Lua has no memory: the frame is dropped at the next send. */
 static bool encode(lua_State *L, const struct channel_box *box, int index,
@@ -251,16 +274,15 @@ static bool encode(lua_State *L, const struct channel_box *box, int index,
                    : mw_msgpack_encode(L, index, "message", out);
 }
 
-/* send(value, internal, fds) -> offset behind it, bytes that wait;
+/* send(value, internal[, fd]) -> offset behind it, bytes that wait;
    nil, errname; or nil, nil, sentence for what cannot be sent. The
-   descriptors are the channel's once it has succeeded. */
+   descriptor is the channel's once it has succeeded. */
 static int channel_send(lua_State *L) {
-  int fds[MW_FRAME_FDS_MAX];
   struct channel_box *box = check_box(L);
   struct mw_channel *channel = open_channel(L);
   enum mw_frame_kind kind =
       lua_toboolean(L, 3) ? MW_FRAME_INTERNAL : MW_FRAME_MESSAGE;
-  unsigned fd_count = check_fds(L, 4, fds);
+  int fd = (int)luaL_optinteger(L, 4, -1);
   if (!channel)
     return 2;
   struct mw_buffer *out = mw_channel_begin_frame(channel);
@@ -273,12 +295,57 @@ static int channel_send(lua_State *L) {
     lua_rotate(L, -3, 2);
     return 3;
   }
-  int error = mw_channel_end_frame(channel, kind, fds, fd_count);
+  int error = mw_channel_end_frame(channel, kind, &fd, fd >= 0);
   if (error)
     return push_failure(L, error);
   lua_pushinteger(L, (lua_Integer)mw_channel_queued(channel));
   lua_pushinteger(L, (lua_Integer)mw_channel_pending(channel));
   return 2;
+}
+
+static lua_Integer pending_of(const struct channel_box *box) {
+  return (lua_Integer)mw_channel_pending(box->channel);
+}
+
+/* (message) -> whether the peer keeps up; nothing where something is in the
+   way, which send() then tells. */
+static int post(lua_State *L) {
+  struct channel_box *box = lua_touserdata(L, lua_upvalueindex(1));
+  if (!box->may_post || !box->channel || pending_of(box) > box->max_backlog)
+    return 0;
+  struct mw_buffer *out = mw_channel_begin_frame(box->channel);
+  if (!out)
+    return 0;
+  if (!encode(L, box, 1, out)) {
+    mw_channel_drop_frame(box->channel);
+    return 0;
+  }
+  if (mw_channel_end_frame(box->channel, MW_FRAME_MESSAGE, NULL, 0))
+    return 0;
+  lua_pushboolean(L, pending_of(box) < box->high_water_mark);
+  return 1;
+}
+
+/* poster() -> post: send() for the plain message, made to be quick. */
+static int channel_poster(lua_State *L) {
+  check_box(L);
+  lua_settop(L, 1);
+  lua_pushcclosure(L, post, 1);
+  return 1;
+}
+
+/* allow_posting(boolean): whether a message may go out at once. */
+static int channel_allow_posting(lua_State *L) {
+  check_box(L)->may_post = lua_toboolean(L, 2);
+  return 0;
+}
+
+/* set_listener(function | nil) */
+static int channel_set_listener(lua_State *L) {
+  check_box(L);
+  lua_settop(L, 2);
+  lua_setiuservalue(L, 1, LISTENER);
+  return 0;
 }
 
 /* want_sent(boolean): whether on_sent is to be called. */
@@ -382,6 +449,9 @@ static int channel_inherited(lua_State *L) {
 static void open_type(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"send", channel_send},
+      {"poster", channel_poster},
+      {"allow_posting", channel_allow_posting},
+      {"set_listener", channel_set_listener},
       {"want_sent", channel_want_sent},
       {"read_start", channel_read_start},
       {"read_stop", channel_read_stop},

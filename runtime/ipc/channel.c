@@ -18,13 +18,16 @@ enum {
   READS_A_TURN = 8,        /* then others have their turn */
   KEPT_SIZE = 1024 * 1024, /* of memory for what comes in, when idle */
   FDS_A_READ = 253,        /* SCM_MAX_FD: no sender can put in more */
+  FDS_WAITING_MAX = 1024,  /* more than any frames can lack */
   RETRY_DELAY = 10,        /* ms, while too many descriptors are under way */
   HANDLE_COUNT = 3
 };
 
 struct mw_channel {
   uv_poll_t poll;
-  uv_prepare_t flusher; /* active while something was queued this turn */
+  /* Active while something was queued this turn. A prepare handle would not do:
+     started by what the flush itself calls, it lets the loop go to sleep. */
+  uv_idle_t flusher;
   uv_timer_t retry;
   int fd;
   int open_handles;
@@ -89,7 +92,7 @@ static void on_retry(uv_timer_t *timer) {
   mw_channel_flush(OWNER(timer, retry));
 }
 
-static void on_prepare(uv_prepare_t *flusher) {
+static void on_idle(uv_idle_t *flusher) {
   struct mw_channel *channel = OWNER(flusher, flusher);
   mw_channel_flush(channel);
   if (channel->reading && channel->resumed && !channel->closing)
@@ -110,7 +113,7 @@ static void send_out(struct mw_channel *channel) {
 void mw_channel_flush(struct mw_channel *channel) {
   if (channel->closing)
     return;
-  uv_prepare_stop(&channel->flusher);
+  uv_idle_stop(&channel->flusher);
   send_out(channel);
   if (channel->out.sent > channel->told) {
     channel->told = channel->out.sent;
@@ -178,7 +181,7 @@ int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
   /* What comes of it is told by the loop, after the sender has returned. */
   if (mw_channel_pending(channel) >= FLUSH_SIZE)
     send_out(channel);
-  uv_prepare_start(&channel->flusher, on_prepare);
+  uv_idle_start(&channel->flusher, on_idle);
   return 0;
 }
 
@@ -212,21 +215,36 @@ int mw_channel_drain(struct mw_channel *channel, int timeout_ms) {
 
 /* receiving */
 
-/* Takes the descriptors that came with a read. */
-static int take_control(struct mw_channel *channel, struct msghdr *message) {
-  struct cmsghdr *control;
-  int error = 0;
-  for (control = CMSG_FIRSTHDR(message); control;
-       control = CMSG_NXTHDR(message, control)) {
-    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-      continue;
-    int fds[FDS_A_READ];
-    size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+static int note(struct mw_channel *channel, int marker) {
+  return mw_fd_queue_push(&channel->in_fds, &marker, 1);
+}
+
+static int keep_fds(struct mw_channel *channel, const struct cmsghdr *control) {
+  int fds[FDS_A_READ];
+  size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+  int error = channel->in_fds.count + count > FDS_WAITING_MAX ? UV_EPROTO : 0;
+  if (!error)
     error = mw_fd_queue_push(&channel->in_fds, fds, count);
-    for (size_t i = 0; error && i < count; i++)
-      mw_fd_close(fds[i]);
-  }
+  for (size_t i = 0; error && i < count; i++)
+    mw_fd_close(fds[i]);
+  return error;
+}
+
+/* Takes the descriptors that came with a read, and notes where some did not. */
+static int take_control(struct mw_channel *channel, struct msghdr *message) {
+  bool lost = message->msg_flags & MSG_CTRUNC;
+  int error = 0;
+  if (message->msg_controllen == 0 && !lost)
+    return 0;
+  if (channel->framing == MW_FRAMING_BINARY)
+    error = note(channel, MW_FDS_BATCH);
+  for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control && !error;
+       control = CMSG_NXTHDR(message, control))
+    if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS)
+      error = keep_fds(channel, control);
+  if (!error && lost)
+    error = note(channel, MW_FDS_LOST);
   return error;
 }
 
@@ -250,15 +268,40 @@ static int read_once(struct mw_channel *channel) {
   int error = take_control(channel, &message);
   if (error)
     return error;
-  if (message.msg_flags & MSG_CTRUNC) /* some descriptors are lost */
-    return UV_EMFILE;
   channel->in.length += (size_t)count;
   return (int)count;
 }
 
+/* A descriptor that waits, or a marker: that of a batch behind the last. */
+static int fd_at(const struct mw_channel *channel, size_t index) {
+  return index < channel->in_fds.count
+             ? mw_fd_queue_peek(&channel->in_fds)[index]
+             : MW_FDS_BATCH;
+}
+
+/* The descriptors of a batch are there, from its first frame on. */
+static int start_batch(struct mw_channel *channel) {
+  if (fd_at(channel, 0) == MW_FDS_LOST) /* the last one's */
+    mw_fd_queue_drop(&channel->in_fds, 1);
+  if (channel->in_fds.count == 0 || fd_at(channel, 0) != MW_FDS_BATCH)
+    return UV_EPROTO;
+  mw_fd_queue_drop(&channel->in_fds, 1);
+  return 0;
+}
+
+/* Whether they have come; a loss counts, for it will be told. */
+static bool has_fds(const struct mw_channel *channel, unsigned count) {
+  for (unsigned i = 0; i < count && fd_at(channel, i) != MW_FDS_LOST; i++)
+    if (fd_at(channel, i) == MW_FDS_BATCH)
+      return false;
+  return true;
+}
+
 static int handle_frame(struct mw_channel *channel,
                         const struct mw_frame *frame) {
-  if (frame->fd_count > channel->in_fds.count)
+  if (frame->starts_batch && start_batch(channel))
+    return UV_EPROTO;
+  if (!has_fds(channel, frame->fd_count))
     return UV_EPROTO;
   return channel->events->on_frame(channel->user, frame);
 }
@@ -335,22 +378,31 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     update_handles(channel);
 }
 
-void mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count) {
-  if (count == 0)
-    return;
-  memcpy(fds, mw_fd_queue_peek(&channel->in_fds), count * sizeof(int));
-  mw_fd_queue_drop(&channel->in_fds, count);
+/* A loss stays noted for the rest of its batch; a line has no more to lose. */
+static void drop_loss(struct mw_channel *channel) {
+  if (channel->framing == MW_FRAMING_LINES && channel->in_fds.count > 0)
+    mw_fd_queue_drop(&channel->in_fds, 1);
 }
 
-size_t mw_channel_fds_waiting(const struct mw_channel *channel) {
-  return channel->in_fds.count;
+bool mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count) {
+  unsigned taken = 0;
+  while (taken < count && fd_at(channel, 0) >= 0) {
+    fds[taken++] = fd_at(channel, 0);
+    mw_fd_queue_drop(&channel->in_fds, 1);
+  }
+  if (taken == count)
+    return true;
+  for (unsigned i = 0; i < taken; i++)
+    mw_fd_close(fds[i]);
+  drop_loss(channel);
+  return false;
 }
 
 void mw_channel_read_start(struct mw_channel *channel) {
   channel->reading = true;
   channel->resumed = channel->in.length > 0;
   if (channel->resumed && !channel->closing)
-    uv_prepare_start(&channel->flusher, on_prepare);
+    uv_idle_start(&channel->flusher, on_idle);
   update_handles(channel);
 }
 
@@ -370,7 +422,7 @@ static int init_handles(struct mw_channel *channel, uv_loop_t *loop) {
   int error = uv_poll_init(loop, &channel->poll, channel->fd);
   if (error)
     return error;
-  uv_prepare_init(loop, &channel->flusher);
+  uv_idle_init(loop, &channel->flusher);
   uv_timer_init(loop, &channel->retry);
   channel->poll.data = channel->flusher.data = channel->retry.data = NULL;
   channel->open_handles = HANDLE_COUNT;
@@ -388,7 +440,7 @@ int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
   made->framing = framing;
   made->events = events;
   made->user = user;
-  made->out.one_mark_a_send = framing == MW_FRAMING_LINES;
+  made->out.framing = framing;
   int error = init_handles(made, loop);
   if (error) {
     free(made);

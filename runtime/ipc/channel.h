@@ -63,11 +63,12 @@ uint64_t mw_channel_queued(const struct mw_channel *channel);
 /** How many bytes wait to be sent. */
 size_t mw_channel_pending(const struct mw_channel *channel);
 
-/** Takes the descriptors of the frame that on_frame tells of. */
-void mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count);
-
-/** How many descriptors have come that no frame has taken. */
-size_t mw_channel_fds_waiting(const struct mw_channel *channel);
+/**
+ * Takes the descriptors of the frame that on_frame tells of: `count` as the
+ * frame says, or 1 for a line that is known to have one. False where they did
+ * not get here, because this process has too many open.
+ */
+bool mw_channel_take_fds(struct mw_channel *channel, int *fds, unsigned count);
 
 /** Lets frames come. */
 void mw_channel_read_start(struct mw_channel *channel);

@@ -52,7 +52,8 @@ void mw_fd_queue_drop(struct mw_fd_queue *queue, size_t count) {
 
 void mw_fd_queue_close(struct mw_fd_queue *queue) {
   for (size_t i = 0; i < queue->count; i++)
-    mw_fd_close(queue->fds[queue->first + i]);
+    if (queue->fds[queue->first + i] >= 0)
+      mw_fd_close(queue->fds[queue->first + i]);
   free(queue->fds);
   *queue = (struct mw_fd_queue){.fds = NULL};
 }

@@ -8,6 +8,12 @@
 
 #include <stddef.h>
 
+/* Stand in the queue beside descriptors. */
+enum {
+  MW_FDS_BATCH = -1, /* those that have come together begin here */
+  MW_FDS_LOST = -2   /* what else came with them found no room here */
+};
+
 /** All zero is an empty queue. */
 struct mw_fd_queue {
   int *fds;

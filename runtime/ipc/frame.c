@@ -10,7 +10,12 @@ void mw_frame_write_header(char *header, const struct mw_frame *frame) {
     bytes[i] = (unsigned char)(length >> (8 * i));
   bytes[4] = (unsigned char)frame->kind;
   bytes[5] = (unsigned char)frame->fd_count;
-  bytes[6] = bytes[7] = 0;
+  bytes[6] = frame->starts_batch ? MW_FRAME_STARTS_BATCH : 0;
+  bytes[7] = 0;
+}
+
+void mw_frame_start_batch(char *header) {
+  header[6] = MW_FRAME_STARTS_BATCH;
 }
 
 static ptrdiff_t find_binary(const char *start, size_t length,
@@ -22,13 +27,15 @@ static ptrdiff_t find_binary(const char *start, size_t length,
   size_t payload = (size_t)bytes[0] | (size_t)bytes[1] << 8 |
                    (size_t)bytes[2] << 16 | (size_t)bytes[3] << 24;
   if (payload > MW_FRAME_PAYLOAD_MAX || bytes[4] >= MW_FRAME_KIND_COUNT ||
-      bytes[5] > MW_FRAME_FDS_MAX || bytes[6] != 0 || bytes[7] != 0)
+      bytes[5] > MW_FRAME_FDS_MAX || bytes[6] > MW_FRAME_STARTS_BATCH ||
+      bytes[7] != 0)
     return UV_EPROTO;
   *wanted = MW_FRAME_HEADER_SIZE + payload;
   if (length < *wanted)
     return 0;
   frame->kind = (enum mw_frame_kind)bytes[4];
   frame->fd_count = bytes[5];
+  frame->starts_batch = bytes[6] == MW_FRAME_STARTS_BATCH;
   frame->payload = start + MW_FRAME_HEADER_SIZE;
   frame->length = payload;
   return (ptrdiff_t)*wanted;

@@ -25,18 +25,29 @@ enum {
   MW_FRAME_PAYLOAD_MAX = 256 * 1024 * 1024 /* bytes of one frame */
 };
 
+/* In the flags of the binary header. */
+enum {
+  MW_FRAME_STARTS_BATCH = 1 /* its descriptors, and those of the frames behind
+                               it, have come with its first byte */
+};
+
 struct mw_frame {
   enum mw_frame_kind kind;
   unsigned fd_count;
+  bool starts_batch;
   const char *payload;
   size_t length;
 };
 
 /**
  * Writes the header of a binary frame: the length of the payload (4 bytes,
- * little endian), the kind (1), the number of descriptors (1), zero (2).
+ * little endian), the kind (1), the number of descriptors (1), flags (1),
+ * zero (1).
  */
 void mw_frame_write_header(char *header, const struct mw_frame *frame);
+
+/** Sets MW_FRAME_STARTS_BATCH in a header that is written. */
+void mw_frame_start_batch(char *header);
 
 /**
  * Finds the first frame in `bytes`. Returns how many bytes it takes, 0 where

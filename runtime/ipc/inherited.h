@@ -18,8 +18,8 @@ struct mw_inherited_channel {
 
 /**
  * Reads MW_CHANNEL_FD, or NODE_CHANNEL_FD and NODE_CHANNEL_SERIALIZATION_MODE,
- * and MW_EXIT_FLUSH_TIMEOUT, removes all four from the environment and makes the descriptor
- * close-on-exec. What names no open socket counts as none.
+ * and MW_EXIT_FLUSH_TIMEOUT, removes all four from the environment and makes
+ * the descriptor close-on-exec. What names no open socket counts as none.
  */
 struct mw_inherited_channel mw_inherited_channel_take(void);
 

@@ -8,7 +8,6 @@
 #include <uv.h>
 
 #include "base/fd.h"
-#include "ipc/frame.h"
 
 enum { CHUNK_SIZE = 64 * 1024, CHUNKS_A_SEND = 16 };
 
@@ -127,8 +126,10 @@ static void drop_sent_fds(struct mw_send_queue *queue, size_t marks,
 /* sending */
 
 /* What goes into one sendmsg: a stretch of bytes, and the descriptors of the
-   marks in it. A mark that cannot go along ends the stretch before its byte,
-   so that no descriptor comes after the frame that counts it. */
+   marks in it. Descriptors go out with the first byte of a frame of theirs, so
+   that a receiver who loses some knows whose they were. A mark that cannot go
+   along ends the stretch before its byte. Lines say nothing of descriptors:
+   there each goes with its own. */
 struct stretch {
   uint64_t end;
   size_t marks, fds;
@@ -138,9 +139,9 @@ static struct stretch next_stretch(const struct mw_send_queue *queue) {
   struct stretch stretch = {.end = queue->queued};
   for (size_t i = 0; i < queue->mark_count; i++) {
     const struct mw_send_mark *mark = &queue->marks[queue->mark_first + i];
-    bool fits = queue->one_mark_a_send
-                    ? mark->offset == queue->sent && stretch.marks == 0
-                    : stretch.fds + mark->fd_count <= MW_FRAME_FDS_MAX;
+    bool fits = i == 0 ? mark->offset == queue->sent
+                       : queue->framing == MW_FRAMING_BINARY &&
+                             stretch.fds + mark->fd_count <= MW_FRAME_FDS_MAX;
     if (!fits) {
       stretch.end = mark->offset;
       break;
@@ -149,6 +150,11 @@ static struct stretch next_stretch(const struct mw_send_queue *queue) {
     stretch.fds += mark->fd_count;
   }
   return stretch;
+}
+
+static void mark_batch(const struct mw_send_queue *queue) {
+  if (queue->framing == MW_FRAMING_BINARY)
+    mw_frame_start_batch(queue->first->buffer.bytes + queue->first->sent);
 }
 
 static size_t fill_vectors(const struct mw_send_queue *queue, uint64_t end,
@@ -186,6 +192,7 @@ static int send_stretch(struct mw_send_queue *queue, int fd) {
     memset(control, 0, sizeof control);
     message.msg_control = control;
     message.msg_controllen = sizeof control;
+    mark_batch(queue);
     add_fds(&message, mw_fd_queue_peek(&queue->fds), stretch.fds);
   }
   ssize_t sent;

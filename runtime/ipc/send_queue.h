@@ -12,10 +12,11 @@
 
 #include "base/buffer.h"
 #include "ipc/fd_queue.h"
+#include "ipc/frame.h"
 
 struct mw_send_chunk;
 
-/* Descriptors that go out no earlier than the byte they belong to. */
+/* Where a frame with descriptors begins. */
 struct mw_send_mark {
   uint64_t offset;
   unsigned fd_count;
@@ -29,7 +30,7 @@ struct mw_send_queue {
   struct mw_fd_queue fds;
   struct mw_send_mark *marks;
   size_t mark_first, mark_count, mark_capacity;
-  bool one_mark_a_send; /* the peer pairs descriptors with reads */
+  enum mw_framing framing;
 };
 
 /**
@@ -42,7 +43,7 @@ struct mw_buffer *mw_send_queue_tail(struct mw_send_queue *queue);
 void mw_send_queue_commit(struct mw_send_queue *queue, size_t count);
 
 /**
- * Makes descriptors travel with the next byte to be committed. They are the
+ * Makes descriptors travel with the frame that is committed next. They are the
  * queue's from then on, unless UV_ENOMEM is returned.
  */
 int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,

@@ -35,8 +35,10 @@ local process = {}
 local events = emitter.new()
 local follow_signals = signals.follower()
 
-function events:_listening_changed(event, has)
-  follow_signals(self, event, has)
+function events:_listening_changed(event, count, before)
+  if count == 0 or before == 0 then
+    follow_signals(self, event, count > 0)
+  end
   parent.follow_listeners(self, event)
 end
 

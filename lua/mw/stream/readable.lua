@@ -209,8 +209,8 @@ function Readable:_flow()
 end
 
 
-function Readable:_listening_changed(event, has)
-  if event == "data" and has and self._flowing == nil then
+function Readable:_listening_changed(event, count)
+  if event == "data" and count > 0 and self._flowing == nil then
     self:resume()
   end
 end
