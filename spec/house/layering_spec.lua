@@ -16,7 +16,7 @@ end
 local c_order = {
   "version embedded_files", -- made by the build
   "base",
-  "process",
+  "net process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -42,7 +42,8 @@ local c_privileges = {
   { header = "^unistd%.h$", users = words "base process bindings/lua_interrupt bindings/lua_system program" },
   { header = "^fcntl%.h$", users = words "base process program" },
   { header = "^dirent%.h$", users = words "process" },
-  { header = "^sys/socket%.h$", users = words "base process" },
+  { header = "^sys/socket%.h$", users = words "base net process" },
+  { header = "^sys/un%.h$", users = words "net" },
   { header = "^sys/wait%.h$", users = words "process" },
   { header = "^sys/epoll%.h$", users = words "base" },
 }
@@ -77,6 +78,7 @@ local lua_privileges = {
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
+  ["mw.core.socket"] = words "child_process dgram net",
   ["mw.core.system"] = words "mw process timers",
 }
 
