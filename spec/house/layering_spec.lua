@@ -56,7 +56,7 @@ local lua_order = {
   "task",
   "emitter",
   "abort_controller stream",
-  "process",
+  "net process",
   "child_process",
   "mw",
 }
@@ -64,16 +64,16 @@ local lua_order = {
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
   ["mw.process.signals"] = words "child_process",
-  ["mw.stream.handle"] = words "child_process",
+  ["mw.stream.handle"] = words "child_process net",
   ["mw.stream.readable"] = words "process",
   ["mw.stream.writable"] = words "process",
 }
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process process timers",
+  ["luv"] = words "child_process net process timers",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process process stream",
+  ["mw.core.fd"] = words "child_process net process stream",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
