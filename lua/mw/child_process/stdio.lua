@@ -151,10 +151,10 @@ function M.close(slots)
   end
 end
 
--- Both may go on accepting from what listens: it must not block either.
-local function is_shared(number)
-  local _, listens = socket.kind(number)
-  return listens
+-- What listens may go on doing so on both sides, and must block on neither.
+local function listens(number)
+  local _, is_listening = socket.kind(number)
+  return is_listening
 end
 
 --- What the engine takes: the descriptor for each of the child's.
@@ -165,7 +165,7 @@ function M.descriptors(slots)
   local fds, blocking = { n = #slots }, {}
   for index, here in ipairs(slots) do
     fds[index] = here.child_end or here.fd or false
-    blocking[index] = here.lent ~= nil and not is_shared(here.fd)
+    blocking[index] = here.lent ~= nil and not listens(here.fd)
   end
   return fds, blocking
 end

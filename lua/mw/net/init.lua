@@ -25,7 +25,11 @@ local M = {
 ---@return mw.Socket
 function M.connect(...)
   local opts, fn = arguments.create_connection(...)
-  return Socket._new(opts):_connect(opts, fn)
+  local socket = Socket._new(opts)
+  if socket.destroyed then
+    return socket -- aborted already, or a descriptor that is no socket
+  end
+  return socket:_connect(opts, fn)
 end
 
 --- The same.

@@ -2,6 +2,7 @@
 -- is bound.
 
 local close = require("mw.core.fd").close
+local exit = require "mw.exit"
 local failure = require "mw.net.failure"
 local native = require "mw.net.native"
 local socket = require "mw.core.socket"
@@ -64,8 +65,19 @@ local function set_mode(handle, what)
   return handle
 end
 
--- Bound by libuv, which unlinks the path when the handle closes, at the exit
--- of the process too.
+-- Handles that will unlink their path. os.exit() closes no handles, and a path
+-- that is left behind could not be listened to by the next process.
+local bound = setmetatable({}, { __mode = "k" })
+
+exit.add_flusher(function()
+  for handle in pairs(bound) do
+    if not handle:is_closing() then
+      handle:close()
+    end
+  end
+end)
+
+-- Bound by libuv, which unlinks the path when the handle closes.
 local function bind_path(what)
   if #what.path > longest_path then
     return nil, failure.at("ENAMETOOLONG", "listen", what.path)
@@ -78,26 +90,24 @@ local function bind_path(what)
     handle:close()
     return nil, failure.from_luv(text, code, "listen", what.path)
   end
+  bound[handle] = true
   return set_mode(handle, what)
 end
 
 -- It is asked to listen before it is anybody's: what can't, stays as it is.
 local function open_descriptor(what)
-  local kind, code = socket.kind(what.fd)
-  if kind == "tcp" or kind == "pipe" then
-    local listens
-    listens, code = socket.listen(what.fd, what.backlog)
-    if listens then
-      local handle
-      handle, code = native.open(what.fd)
-      if handle then
-        return handle
-      end
-    end
-  else
-    code = "EINVAL"
+  if not native.is_stream(what.fd) then
+    return nil, failure.at("EINVAL", "listen")
   end
-  return nil, failure.at(code, "listen")
+  local listens, code = socket.listen(what.fd, what.backlog)
+  local handle
+  if listens then
+    handle, code = native.open(what.fd)
+  end
+  if not handle then
+    return nil, failure.at(code, "listen")
+  end
+  return handle
 end
 
 --- Makes the handle; it does not listen yet. What was lent, a descriptor or a

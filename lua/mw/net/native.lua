@@ -20,17 +20,23 @@ function M.new(kind)
   return makers[kind]()
 end
 
+--- Whether a descriptor is TCP, a Unix stream socket or a pipe.
+---@param fd integer
+---@return boolean
+function M.is_stream(fd)
+  return makers[socket.kind(fd)] ~= nil
+end
+
 --- Makes a handle over a descriptor, which is the handle's from then on; where
 --- this fails it stays the caller's.
 ---@param fd integer
 ---@return userdata? handle
 ---@return string? code EINVAL for what is neither TCP nor Unix stream
 function M.open(fd)
-  local kind = socket.kind(fd)
-  if not makers[kind] then
+  if not M.is_stream(fd) then
     return nil, "EINVAL"
   end
-  local handle = makers[kind]()
+  local handle = M.new((socket.kind(fd)))
   local ok, text, code = handle:open(fd)
   if not ok then
     handle:close()

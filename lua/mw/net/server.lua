@@ -320,6 +320,10 @@ local function stop_listening(self)
   return handle ~= nil
 end
 
+local function not_running()
+  return errors.new("ERR_SERVER_NOT_RUNNING", "ERR_SERVER_NOT_RUNNING: the server does not listen")
+end
+
 --- Takes no more connections. `close` follows once those that there are have
 --- ended; the path that listen() made is removed at once. (Node: server.close)
 ---@param callback? fun(err: any) listens to `close`; gets ERR_SERVER_NOT_RUNNING where it did not listen
@@ -329,7 +333,7 @@ function Server:close(callback)
   is_running = stop_listening(self) or is_running
   if callback then
     self:once("close", function()
-      callback(not is_running and errors.new("ERR_SERVER_NOT_RUNNING", "ERR_SERVER_NOT_RUNNING: the server does not listen") or nil)
+      callback(not is_running and not_running() or nil)
     end)
   end
   self._close_is_due = true

@@ -140,9 +140,10 @@ local function connect_host(self, opts, given, on_done)
   local is_name = address.is_ip(host) == 0
   local attempt = self._attempt
   look_up.look_up(host, opts, function(err, addresses)
-    if self._attempt ~= attempt then
+    if self._attempt ~= attempt or self.destroyed then
       return
-    elseif is_name then
+    end
+    if is_name then
       emit_lookup(self, host, err, addresses)
     end
     if self.destroyed then
