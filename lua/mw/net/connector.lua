@@ -136,9 +136,13 @@ end
 local function connect_given(self, path)
   self._handle = self._given
   self._given:connect(path, function(err)
-    if self._handle then
-      settle(self, err and failure.from_luv(err, nil, "connect", path) or nil, self._given)
+    if not self._handle then
+      return -- given up
+    elseif err then
+      drop_handle(self)
+      return self.on_done(failure.from_luv(err, nil, "connect", path))
     end
+    settle(self, nil, self._given)
   end)
 end
 

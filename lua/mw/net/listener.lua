@@ -6,6 +6,7 @@ local exit = require "mw.exit"
 local failure = require "mw.net.failure"
 local native = require "mw.net.native"
 local socket = require "mw.core.socket"
+local uv = require "luv"
 
 ---@class mw.ListenTarget
 ---@field handle? any a handle of luv, or an object that has one
@@ -66,15 +67,16 @@ local function set_mode(handle, what)
 end
 
 -- Handles that will unlink their path. os.exit() closes no handles, and a path
--- that is left behind could not be listened to by the next process.
+-- that is left behind could not be listened to by the next process. The loop
+-- is asked which there still are: the table has some that were collected.
 local bound = setmetatable({}, { __mode = "k" })
 
 exit.add_flusher(function()
-  for handle in pairs(bound) do
-    if not handle:is_closing() then
+  uv.walk(function(handle)
+    if bound[handle] and not handle:is_closing() then
       handle:close()
     end
-  end
+  end)
 end)
 
 -- Bound by libuv, which unlinks the path when the handle closes.

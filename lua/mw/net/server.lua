@@ -12,6 +12,7 @@ local look_up = require "mw.net.look_up"
 local native = require "mw.net.native"
 local task = require "mw.task"
 local tick = require "mw.tick"
+local timers = require "mw.timers"
 
 ---@class mw.Server: mw.Emitter
 ---@field listening boolean
@@ -175,7 +176,20 @@ local function emit_listening(self, handle)
   end
 end
 
+-- A handle that listened before may hold a connection that nobody has taken.
+local function take_waiting(self, handle)
+  local client = type(handle) == "userdata" and native.new(handle:get_type())
+  if client and handle:accept(client) then
+    timers.set_immediate(self._take, self, client)
+  elseif client then
+    client:close()
+  end
+end
+
 local function begin(self, what, handle)
+  if what.handle then
+    take_waiting(self, handle)
+  end
   local ok, text, code = handle:listen(what.backlog, function(err)
     on_connection(self, err)
   end)

@@ -83,9 +83,10 @@ describe("A server", function()
 
   it("does not take what can't be meant", function()
     local server = net.create_server()
-    for _, form in ipairs { { 65536 }, { -1 }, { 1.5 }, { {} }, { "" }, { "a\0b" }, { true }, { { host = "x" } }, { { prot = 1 } } } do
+    local port_like = { 65536, -1, 1.5, "", "a\0b", true, {}, { host = "x" }, { prot = 1 } }
+    for _, value in ipairs(port_like) do
       assert.matches("^listen: ", misuse(function()
-        server:listen(table.unpack(form))
+        server:listen(value)
       end))
     end
     assert.matches("did you mean 'port'", misuse(function()
