@@ -9,6 +9,7 @@ local task = require "mw.task"
 ---@field emitter table
 ---@field json table
 ---@field msgpack table
+---@field net table
 ---@field process table
 ---@field stream table
 ---@field timers table

@@ -28,6 +28,13 @@ int mw_fd_close(int fd) {
   return -errno;
 }
 
+int mw_fd_set_cloexec(int fd) {
+  int flags = fcntl(fd, F_GETFD);
+  if (flags == -1 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == -1)
+    return -errno;
+  return 0;
+}
+
 int mw_fd_set_nonblocking(int fd, bool nonblocking) {
   int old = fcntl(fd, F_GETFL);
   int new;

@@ -33,6 +33,9 @@ int mw_fd_socketpair(int fds[2]);
 /** Closes a descriptor; interrupted is closed too (close(2), Linux). */
 int mw_fd_close(int fd);
 
+/** Makes a descriptor that came from outside close-on-exec (fcntl(2)). */
+int mw_fd_set_cloexec(int fd);
+
 /**
  * Sets or clears O_NONBLOCK, which all that share the open file description
  * will see (fcntl(2), F_SETFL).

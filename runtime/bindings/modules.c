@@ -9,6 +9,7 @@
 #include "bindings/lua_loop.h"
 #include "bindings/lua_msgpack.h"
 #include "bindings/lua_process.h"
+#include "bindings/lua_socket.h"
 #include "bindings/lua_system.h"
 
 /* One luv for both names, whichever is required first. */
@@ -29,6 +30,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.loop", luaopen_mw_core_loop},
       {"mw.core.msgpack", luaopen_mw_core_msgpack},
       {"mw.core.process", luaopen_mw_core_process},
+      {"mw.core.socket", luaopen_mw_core_socket},
       {"mw.core.system", luaopen_mw_core_system},
       {NULL, NULL},
   };

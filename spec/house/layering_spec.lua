@@ -16,7 +16,7 @@ end
 local c_order = {
   "version embedded_files", -- made by the build
   "base",
-  "ipc process",
+  "ipc net process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -43,7 +43,8 @@ local c_privileges = {
   { header = "^unistd%.h$", users = words "base ipc process bindings/lua_interrupt bindings/lua_system program" },
   { header = "^fcntl%.h$", users = words "base ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
-  { header = "^sys/socket%.h$", users = words "base ipc process" },
+  { header = "^sys/socket%.h$", users = words "base ipc net process" },
+  { header = "^sys/un%.h$", users = words "net" },
   { header = "^sys/wait%.h$", users = words "process" },
   { header = "^sys/epoll%.h$", users = words "base" },
 }
@@ -55,7 +56,9 @@ local lua_order = {
   "timers",
   "task",
   "emitter",
-  "abort_controller ipc stream",
+  "abort_controller stream",
+  "dgram net",
+  "ipc",
   "process",
   "child_process",
   "mw",
@@ -65,21 +68,22 @@ local lua_order = {
 local lua_doors = {
   ["mw.ipc.channel"] = words "child_process process",
   ["mw.process.signals"] = words "child_process",
-  ["mw.stream.handle"] = words "child_process",
+  ["mw.stream.handle"] = words "child_process net",
   ["mw.stream.readable"] = words "process",
   ["mw.stream.writable"] = words "process",
 }
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process process timers",
+  ["luv"] = words "child_process dgram ipc net process timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process process stream",
+  ["mw.core.fd"] = words "child_process ipc net process stream",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
+  ["mw.core.socket"] = words "child_process dgram ipc net",
   ["mw.core.system"] = words "ipc mw process timers",
 }
 

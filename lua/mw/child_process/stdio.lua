@@ -5,6 +5,7 @@ local handle_stream = require "mw.stream.handle"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
 local options = require "mw.options"
+local socket = require "mw.core.socket"
 local uv = require "luv"
 
 local M = {}
@@ -150,6 +151,12 @@ function M.close(slots)
   end
 end
 
+-- What listens may go on doing so on both sides, and must block on neither.
+local function listens(number)
+  local _, is_listening = socket.kind(number)
+  return is_listening
+end
+
 --- What the engine takes: the descriptor for each of the child's.
 ---@param slots mw.StdioSlot[]
 ---@return table fds
@@ -158,7 +165,7 @@ function M.descriptors(slots)
   local fds, blocking = { n = #slots }, {}
   for index, here in ipairs(slots) do
     fds[index] = here.child_end or here.fd or false
-    blocking[index] = here.lent ~= nil
+    blocking[index] = here.lent ~= nil and not listens(here.fd)
   end
   return fds, blocking
 end

@@ -20,6 +20,11 @@ end
 -- What waits in a subclass learns that the stream is gone.
 function Base:_abandon() end
 
+-- A kind of stream may tell more by it.
+function Base:_emit_close()
+  self:emit "close"
+end
+
 -- Whether somebody gets the error who is no listener.
 function Base:_error_is_taken()
   return false
@@ -30,7 +35,7 @@ local function emit_close(self, err)
     self:emit("error", err)
   end
   self.closed = true
-  self:emit "close"
+  self:_emit_close()
 end
 
 --- Ends the stream at once: what is buffered is dropped, what waits (reads,

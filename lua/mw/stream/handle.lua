@@ -16,12 +16,13 @@ local HandleStream = { _continuous = true }
 -- Those that hold bytes which the kernel has not taken yet.
 local unsent = {}
 
-local function close_handle(self, done)
+-- `how` is a method of the handle: "close" where absent.
+local function close_handle(self, done, how)
   local handle = self._handle
   self._handle = nil
   unsent[self] = nil
   if handle and not handle:is_closing() then
-    handle:close(done)
+    handle[how or "close"](handle, done)
   elseif done then
     done()
   end
@@ -38,10 +39,18 @@ local function on_read(self, err, chunk)
       close_handle(self)
     end
     self:push(nil)
-  elseif not self:push(chunk) and self._started and self._handle then
+  elseif not self:_arrived(chunk) and self._started and self._handle then
     self._started = false
     self._handle:read_stop()
   end
+end
+
+--- Takes what was read; a kind of stream may count it. Returns whether more is
+--- wanted now.
+---@param chunk string
+---@return boolean
+function HandleStream:_arrived(chunk)
+  return self:push(chunk)
 end
 
 function HandleStream:_read()
@@ -103,6 +112,21 @@ end
 
 function HandleStream:_destroy(done)
   close_handle(self, done)
+end
+
+HandleStream._close_handle = close_handle
+
+--- Gives the handle away as it is, and does not use it any more. There must be
+--- nothing that waits to be written.
+---@return userdata handle
+function HandleStream:_release_handle()
+  local handle = self._handle
+  if self._started then
+    handle:read_stop()
+    self._started = false
+  end
+  self._handle = nil
+  return handle
 end
 
 --- Stops reading at once, for a child that the descriptor is lent to. What the
@@ -209,7 +233,8 @@ local Source = class_over("mw.stream.source", Readable)
 local Sink = class_over("mw.stream.sink", Writable)
 local Both = class_over("mw.stream.handle", Duplex)
 
-local M = {}
+-- The class of those that go both ways, for kinds of streams that add to it.
+local M = { Duplex = Both }
 
 --- Makes a stream over a luv handle that is open.
 ---@param handle userdata

@@ -1,0 +1,46 @@
+-- TCP and Unix sockets: the door. (https://nodejs.org/api/net.html)
+
+local Server = require "mw.net.server"
+local Socket = require "mw.net.socket"
+local activation = require "mw.net.activation"
+local address = require "mw.net.address"
+local arguments = require "mw.net.arguments"
+local listener = require "mw.net.listener"
+
+local M = {
+  Server = Server,
+  Socket = Socket,
+  create_server = Server.new,
+  is_ip = address.is_ip,
+  is_ipv4 = address.is_ipv4,
+  is_ipv6 = address.is_ipv6,
+  listen_fds = activation.listen_fds,
+}
+
+--- Makes a socket and connects it; returns at once. `connect` follows, or
+--- `error`: ECONNREFUSED, ENOTFOUND, … The forms are (options), (port[, host])
+--- and (path), each with a listener of `connect` at the end; options are those
+--- of Socket.new() and of socket:connect(). (Node: net.connect)
+---@param ... any
+---@return mw.Socket
+function M.connect(...)
+  local opts, fn = arguments.create_connection(...)
+  local socket = Socket._new(opts)
+  if socket.destroyed then
+    return socket -- aborted already, or a descriptor that is no socket
+  end
+  return socket:_connect(opts, fn)
+end
+
+--- The same.
+M.create_connection = M.connect
+
+-- For mw.cluster ------------------------------------------------------------
+
+M.set_listen_provider = Server.set_listen_provider
+
+--- Makes the handle that a listen() elsewhere asks for; it does not listen yet.
+---@type fun(what: mw.ListenTarget): userdata?, mw.Error?
+M._bind_listener = listener.bind
+
+return M

@@ -1,0 +1,135 @@
+-- Handles that listen: what listen() was asked for, turned into a handle that
+-- is bound.
+
+local close = require("mw.core.fd").close
+local exit = require "mw.exit"
+local failure = require "mw.net.failure"
+local native = require "mw.net.native"
+local socket = require "mw.core.socket"
+local uv = require "luv"
+
+---@class mw.ListenTarget
+---@field handle? any a handle of luv, or an object that has one
+---@field fd? integer
+---@field path? string
+---@field address? string numeric
+---@field port? integer
+---@field backlog integer
+---@field exclusive? boolean
+---@field reuse_port? boolean
+---@field ipv6_only? boolean
+---@field readable_all? boolean
+---@field writable_all? boolean
+
+local M = {}
+
+-- Longer ones libuv would cut off, and bind another path.
+local longest_path = 107
+
+-- Codes that say there is no IPv6 here, and nothing about the port.
+local no_ipv6 = { EAFNOSUPPORT = true, EADDRNOTAVAIL = true, EINVAL = true, EPROTONOSUPPORT = true }
+
+local function bind_port(what)
+  local address = what.address or "::"
+  local fd, code = socket.bind("tcp", address, what.port, what)
+  if not fd and not what.address and no_ipv6[code] then
+    address = "0.0.0.0"
+    fd, code = socket.bind("tcp", address, what.port, what)
+  end
+  if not fd then
+    return nil, failure.at(code, "listen", address, what.port)
+  end
+  return assert(native.open(fd))
+end
+
+local function bind_abstract(what)
+  local fd, code = socket.bind_unix(what.path)
+  if not fd then
+    return nil, failure.at(code, "listen", what.path)
+  elseif what.readable_all or what.writable_all then
+    close(fd)
+    return nil, failure.at("EINVAL", "chmod", what.path) -- it has no mode
+  end
+  return assert(native.open(fd))
+end
+
+local function set_mode(handle, what)
+  local mode = (what.readable_all and "r" or "") .. (what.writable_all and "w" or "")
+  if mode == "" then
+    return handle
+  end
+  local ok, text, code = handle:chmod(mode)
+  if not ok then
+    handle:close()
+    return nil, failure.from_luv(text, code, "chmod", what.path)
+  end
+  return handle
+end
+
+-- Handles that will unlink their path. os.exit() closes no handles, and a path
+-- that is left behind could not be listened to by the next process. The loop
+-- is asked which there still are: the table has some that were collected.
+local bound = setmetatable({}, { __mode = "k" })
+
+exit.add_flusher(function()
+  uv.walk(function(handle)
+    if bound[handle] and not handle:is_closing() then
+      handle:close()
+    end
+  end)
+end)
+
+-- Bound by libuv, which unlinks the path when the handle closes.
+local function bind_path(what)
+  if #what.path > longest_path then
+    return nil, failure.at("ENAMETOOLONG", "listen", what.path)
+  elseif what.path:byte(1) == 0 then
+    return bind_abstract(what)
+  end
+  local handle = native.new "pipe"
+  local ok, text, code = handle:bind(what.path)
+  if not ok then
+    handle:close()
+    return nil, failure.from_luv(text, code, "listen", what.path)
+  end
+  bound[handle] = true
+  return set_mode(handle, what)
+end
+
+-- It is asked to listen before it is anybody's: what can't, stays as it is.
+local function open_descriptor(what)
+  if not native.is_stream(what.fd) then
+    return nil, failure.at("EINVAL", "listen")
+  end
+  local listens, code = socket.listen(what.fd, what.backlog)
+  local handle
+  if listens then
+    handle, code = native.open(what.fd)
+  end
+  if not handle then
+    return nil, failure.at(code, "listen")
+  end
+  return handle
+end
+
+--- Makes the handle; it does not listen yet. What was lent, a descriptor or a
+--- handle, stays as it was where this fails.
+---@param what mw.ListenTarget
+---@return userdata? handle
+---@return mw.Error? err
+function M.bind(what)
+  if what.handle then
+    local handle = native.of(what.handle)
+    if not handle then
+      return nil, failure.at("EINVAL", "listen")
+    end
+    return handle
+  elseif what.fd then
+    return open_descriptor(what)
+  elseif what.path then
+    return bind_path(what)
+  end
+  return bind_port(what)
+end
+
+return M

@@ -1,0 +1,398 @@
+-- Servers of TCP and of Unix sockets.
+-- (https://nodejs.org/api/net.html#class-netserver)
+
+local Socket = require "mw.net.socket"
+local address = require "mw.net.address"
+local arguments = require "mw.net.arguments"
+local emitter = require "mw.emitter"
+local errors = require "mw.error"
+local failure = require "mw.net.failure"
+local listener = require "mw.net.listener"
+local look_up = require "mw.net.look_up"
+local native = require "mw.net.native"
+local task = require "mw.task"
+local tick = require "mw.tick"
+local timers = require "mw.timers"
+
+---@class mw.Server: mw.Emitter
+---@field listening boolean
+---@field max_connections integer? more are dropped; no limit where nil
+local Server = emitter.class "mw.net.server"
+
+---@alias mw.ListenProvider fun(server: mw.Server, what: mw.ListenTarget, done: fun(err: mw.Error?, handle: any))
+
+---@type mw.ListenProvider?
+local provider
+
+--- Replaces the way in which listen() comes by its handle: `fn(server, what,
+--- done)` calls `done(err, handle)` once, at once or later. The handle is bound
+--- or listens already; it is of luv, or an object with the methods listen
+--- accept getsockname get_type close is_closing ref unref. One that comes after
+--- close() is closed. `exclusive`, `reuse_port` and handles that the caller of
+--- listen() gave go past it.
+---@param fn? mw.ListenProvider none where nil
+function Server.set_listen_provider(fn)
+  provider = fn
+end
+
+local function new(opts)
+  return setmetatable({ listening = false, _options = opts, _connections = 0 }, Server)
+end
+
+--- Makes a server. `fn` listens to `connection`. Options: allow_half_open
+--- pause_on_connect no_delay keep_alive keep_alive_initial_delay
+--- high_water_mark. (Node: net.createServer)
+---@param opts? table
+---@param fn? fun(socket: mw.Socket) runs as a task
+---@return mw.Server
+function Server.new(opts, fn)
+  local checked, listens = arguments.server(opts, fn)
+  local self = new(checked)
+  if listens then
+    self:on("connection", listens)
+  end
+  return self
+end
+
+--- Emits an event. A listener of `connection` is run as a task: it may wait.
+---@param event any
+---@param ... any
+---@return boolean called
+function Server:emit(event, ...)
+  if event ~= "connection" then
+    return emitter.Emitter.emit(self, event, ...)
+  end
+  local listeners = self:_take_listeners(event)
+  for _, fn in ipairs(listeners) do
+    task.go(fn, ...)
+  end
+  return #listeners > 0
+end
+
+-- Connections ---------------------------------------------------------------
+
+--- Counts one more.
+---@param socket mw.Socket
+function Server:_joined(socket)
+  self._connections = self._connections + 1
+  socket._server = self
+end
+
+local function emit_close_if_over(self)
+  if self._close_is_due and self._connections == 0 then
+    self._close_is_due = nil
+    self:emit "close"
+  end
+end
+
+--- Counts one less.
+function Server:_left()
+  self._connections = self._connections - 1
+  if self._close_is_due then
+    tick.add(emit_close_if_over, self)
+  end
+end
+
+--- Goes on counting a connection that is handed over to somebody else, until
+--- the function returned is called.
+---@param socket mw.Socket
+---@return fun() release
+function Server:_lent(socket)
+  socket._server = nil
+  local is_released = false
+  return function()
+    if not is_released then
+      is_released = true
+      self:_left()
+    end
+  end
+end
+
+-- Who it was, for the event `drop`.
+local function both_ends(handle)
+  local here = address.of(handle:getsockname()) or {}
+  local there = address.of(handle:getpeername()) or {}
+  return {
+    local_address = here.address,
+    local_port = here.port,
+    local_family = here.family,
+    remote_address = there.address,
+    remote_port = there.port,
+    remote_family = there.family,
+  }
+end
+
+--- Takes a connection that is open: emits `connection`, or, where there are
+--- `max_connections` already, `drop`, and closes it. Returns whether it was
+--- taken.
+---@param handle userdata of luv
+---@param unread? string
+---@return boolean
+function Server:_take(handle, unread)
+  if self.max_connections and self._connections >= self.max_connections then
+    local dropped = both_ends(handle)
+    handle:close()
+    self:emit("drop", dropped)
+    return false
+  end
+  local opts = self._options
+  local socket = Socket.adopt(handle, {
+    unread = unread,
+    server = self,
+    pause = opts.pause_on_connect,
+    allow_half_open = opts.allow_half_open,
+    high_water_mark = opts.high_water_mark,
+  })
+  socket:_set_up(opts)
+  self:emit("connection", socket)
+  return true
+end
+
+-- Where there is no descriptor left, libuv has dropped the connection already,
+-- by a spare one; the server goes on.
+local function on_connection(self, err)
+  local handle = self._handle
+  if err then
+    self:emit("drop", { error = failure.from_luv(err, nil, "accept") })
+  elseif handle then
+    local client = native.new(handle:get_type())
+    if handle:accept(client) then
+      self:_take(client)
+    else
+      client:close()
+    end
+  end
+end
+
+-- Listening -----------------------------------------------------------------
+
+local function fail_later(self, err)
+  tick.add(self.emit, self, "error", err)
+end
+
+local function emit_listening(self, handle)
+  if self._handle == handle then
+    self:emit "listening"
+  end
+end
+
+-- A handle that listened before may hold a connection that nobody has taken.
+local function take_waiting(self, handle)
+  local client = type(handle) == "userdata" and native.new(handle:get_type())
+  if client and handle:accept(client) then
+    timers.set_immediate(self._take, self, client)
+  elseif client then
+    client:close()
+  end
+end
+
+local function begin(self, what, handle)
+  if what.handle then
+    take_waiting(self, handle)
+  end
+  local ok, text, code = handle:listen(what.backlog, function(err)
+    on_connection(self, err)
+  end)
+  if not ok then
+    if not what.handle then
+      handle:close()
+    end
+    local place = what.path or what.address or what.port and "::"
+    return fail_later(self, failure.from_luv(text, code, "listen", place, what.port))
+  end
+  self._handle, self._path, self.listening = handle, what.path, true
+  if self._unreferenced then
+    handle:unref()
+  end
+  tick.add(emit_listening, self, handle)
+end
+
+-- Whether the answer for an attempt to listen still counts.
+local function is_current(self, attempt)
+  return self._attempt == attempt
+end
+
+local function asks_provider(what)
+  return provider and not what.exclusive and not what.reuse_port and not what.handle
+end
+
+local function open(self, what, attempt)
+  local function done(err, handle)
+    if not is_current(self, attempt) then
+      return handle and not what.handle and handle:close()
+    end
+    self._attempt = nil
+    if err then
+      return fail_later(self, err)
+    end
+    begin(self, what, handle)
+  end
+  if asks_provider(what) then
+    provider(self, what, done)
+  else
+    local handle, err = listener.bind(what)
+    done(err, handle)
+  end
+end
+
+local function look_up_and_open(self, what, host, attempt)
+  look_up.look_up(host, {}, function(err, addresses)
+    if not is_current(self, attempt) then
+      return
+    elseif err then
+      self._attempt = nil
+      self:emit("error", err)
+      return
+    end
+    what.address = addresses[1].address
+    open(self, what, attempt)
+  end)
+end
+
+local function start(self, what)
+  local attempt = {}
+  self._attempt = attempt
+  local host = what.host
+  what.host = nil
+  if host and not what.handle and not what.fd and not what.path then
+    if address.is_ip(host) == 0 then
+      return look_up_and_open(self, what, host, attempt)
+    end
+    what.address = host
+  end
+  open(self, what, attempt)
+end
+
+local function close_by(self, token)
+  local function abort()
+    self:close()
+  end
+  if token.aborted then
+    tick.add(abort)
+  else
+    token:once("abort", abort)
+    self:once("close", function()
+      token:off("abort", abort)
+    end)
+  end
+end
+
+--- Listens, and returns at once: `listening` follows, or `error`. The forms are
+--- ([port][, host][, backlog]), (path[, backlog]), (handle[, backlog]) and
+--- (options), each with a listener of `listening` at the end. Options: port
+--- host path fd handle backlog (511) exclusive reuse_port ipv6_only
+--- readable_all writable_all signal. Without a host it is `::`, IPv4 included,
+--- and 0.0.0.0 where there is no IPv6; port 0 takes a free one. A path that
+--- begins with a NUL byte is an abstract name. A descriptor or handle that was
+--- given is the server's from then on. (Node: server.listen)
+---@param ... any
+---@return mw.Server self
+function Server:listen(...)
+  local what, fn = arguments.listen(...)
+  if self._handle or self._attempt then
+    errors.misuse "listen: the server listens already (ERR_SERVER_ALREADY_LISTEN)"
+  end
+  if fn then
+    self:once("listening", fn)
+  end
+  if what.signal then
+    close_by(self, what.signal)
+    what.signal = nil
+  end
+  start(self, what)
+  return self
+end
+
+--- Makes a server over a handle that listens already. Its connections come in
+--- the next turns of the loop, to the listeners that there are then.
+---@param handle userdata of luv, or an object as of set_listen_provider()
+---@param opts? table as of create_server()
+---@return mw.Server
+function Server.adopt(handle, opts)
+  local self = new(opts or {})
+  begin(self, { handle = handle, backlog = 511 }, handle)
+  return self
+end
+
+--- Where it listens; the path of a Unix socket, nil where it does not.
+---@return mw.Address|string|nil
+function Server:address()
+  local handle = self._handle
+  if not handle then
+    return nil
+  end
+  local name = handle:getsockname()
+  return address.of(name) or self._path or name
+end
+
+local function stop_listening(self)
+  local handle = self._handle
+  self._handle, self._attempt, self.listening = nil, nil, false
+  if handle and not handle:is_closing() then
+    handle:close()
+  end
+  return handle ~= nil
+end
+
+local function not_running()
+  return errors.new("ERR_SERVER_NOT_RUNNING", "ERR_SERVER_NOT_RUNNING: the server does not listen")
+end
+
+--- Takes no more connections. `close` follows once those that there are have
+--- ended; the path that listen() made is removed at once. (Node: server.close)
+---@param callback? fun(err: any) listens to `close`; gets ERR_SERVER_NOT_RUNNING where it did not listen
+---@return mw.Server self
+function Server:close(callback)
+  local is_running = self._attempt ~= nil
+  is_running = stop_listening(self) or is_running
+  if callback then
+    self:once("close", function()
+      callback(not is_running and not_running() or nil)
+    end)
+  end
+  self._close_is_due = true
+  tick.add(emit_close_if_over, self)
+  return self
+end
+
+--- How many connections are open, those that were handed to other processes
+--- included. (Node: server.getConnections)
+---@param callback? fun(err: any, count: integer) waits where absent
+---@return integer count
+function Server:get_connections(callback)
+  return task.answer("the number of connections", callback, function(done)
+    tick.add(done, nil, self._connections)
+  end)
+end
+
+--- Lets the server keep the loop alive, as it does from the start.
+---@return mw.Server self
+function Server:ref()
+  self._unreferenced = nil
+  if self._handle then
+    self._handle:ref()
+  end
+  return self
+end
+
+--- Lets the loop end although it listens, or will.
+---@return mw.Server self
+function Server:unref()
+  self._unreferenced = true
+  if self._handle then
+    self._handle:unref()
+  end
+  return self
+end
+
+--- The descriptor; nil where it does not listen.
+---@return integer?
+function Server:fileno()
+  return self._handle and self._handle.fileno and self._handle:fileno()
+end
+
+Server.__close = function(self)
+  self:close()
+end
+
+return Server

@@ -1,0 +1,615 @@
+-- One end of a connection, TCP or Unix.
+-- (https://nodejs.org/api/net.html#class-netsocket)
+
+local Connector = require "mw.net.connector"
+local HandleStream = require("mw.stream.handle").Duplex
+local Idle = require "mw.net.idle"
+local address = require "mw.net.address"
+local arguments = require "mw.net.arguments"
+local emitter = require "mw.emitter"
+local errors = require "mw.error"
+local failure = require "mw.net.failure"
+local look_up = require "mw.net.look_up"
+local native = require "mw.net.native"
+local options = require "mw.options"
+local tick = require "mw.tick"
+
+---@class mw.Socket: mw.HandleStream
+---@field connecting boolean from connect() on until it has succeeded or failed
+---@field allow_half_open boolean whether finish() is left to the user when the peer has ended
+---@field bytes_read integer
+---@field timeout number? milliseconds, of set_timeout()
+---@field bytes_written integer those that wait included
+---@field pending boolean whether there is no connection yet, or no more
+---@field ready_state "opening"|"open"|"read_only"|"write_only"|"closed"
+---@field buffer_size integer bytes that wait to be written
+---@field remote_address string?
+---@field remote_port integer?
+---@field remote_family "IPv4"|"IPv6"|nil
+---@field local_address string?
+---@field local_port integer?
+---@field local_family "IPv4"|"IPv6"|nil
+local Socket = emitter.class("mw.net.socket", HandleStream)
+
+local computed = {}
+
+-- Most reads are of methods and of fields that are there: they come first.
+function Socket:__index(key)
+  local value = Socket[key]
+  if value == nil and computed[key] then
+    return computed[key](self)
+  end
+  return value
+end
+
+local function set_state(self, high_water_mark)
+  self:_init_readable(high_water_mark)
+  self:_init_writable(high_water_mark)
+  self.connecting = false
+  self.bytes_read, self._bytes_taken = 0, 0
+end
+
+local function new(opts)
+  local self = setmetatable({ allow_half_open = opts.allow_half_open or false }, Socket)
+  set_state(self, opts.high_water_mark)
+  return self
+end
+
+local function stop_watching(self)
+  if self._idle then
+    self._idle:close()
+    self._idle = nil
+  end
+  if self._token then
+    self._token:off("abort", self._on_abort)
+    self._token = nil
+  end
+end
+
+local function watch_token(self, token)
+  local function abort()
+    self:destroy(failure.aborted(token))
+  end
+  if token.aborted then
+    return abort()
+  end
+  self._token, self._on_abort = token, abort
+  token:on("abort", abort)
+end
+
+-- Connections -------------------------------------------------------------
+
+-- What was asked of the socket before it had a handle.
+local function apply_settings(self)
+  local handle = self._handle
+  if self._no_delay ~= nil and handle.nodelay then
+    handle:nodelay(self._no_delay)
+  end
+  if self._keep_alive ~= nil and handle.keepalive then
+    handle:keepalive(self._keep_alive, self._keep_alive_delay)
+  end
+  if self._unreferenced then
+    handle:unref()
+  end
+end
+
+-- Goes on with what had to wait for the connection.
+local function resume_sides(self)
+  local write, final = self._late_write, self._late_final
+  self._late_write, self._late_final = nil, nil
+  if write then
+    HandleStream._write(self, write.chunk, write.done)
+  end
+  if final then
+    HandleStream._final(self, final)
+  end
+  if self._reading then
+    self:_read()
+  end
+end
+
+local function connected(self, err, handle)
+  self.connecting, self._connector = false, nil
+  if err then
+    return self:destroy(err)
+  end
+  self._handle = handle
+  apply_settings(self)
+  resume_sides(self)
+  self:_touch()
+  self:emit "connect"
+  self:emit "ready"
+  if self._reset_is_due then
+    self:reset_and_destroy()
+  end
+end
+
+-- Tells the listeners what a name stands for.
+local function emit_lookup(self, host, err, addresses)
+  if err ~= nil then
+    self:emit("lookup", err, nil, nil, host)
+    return
+  end
+  for _, entry in ipairs(addresses) do
+    self:emit("lookup", nil, entry.address, entry.family, host)
+  end
+end
+
+local function connect_host(self, opts, given, on_done)
+  local host = opts.host or "localhost"
+  local is_name = address.is_ip(host) == 0
+  local attempt = self._attempt
+  look_up.look_up(host, opts, function(err, addresses)
+    if self._attempt ~= attempt or self.destroyed then
+      return
+    end
+    if is_name then
+      emit_lookup(self, host, err, addresses)
+    end
+    if self.destroyed then
+      return
+    elseif err ~= nil then
+      return on_done(err)
+    end
+    self._connector = Connector.to_host(addresses, opts, given, on_done)
+    if not self.connecting then
+      self._connector = nil -- it has failed at once
+    end
+  end)
+end
+
+local function take_settings(self, opts)
+  if opts.no_delay ~= nil then
+    self._no_delay = opts.no_delay
+  end
+  if opts.keep_alive ~= nil then
+    self._keep_alive = opts.keep_alive
+    self._keep_alive_delay = (opts.keep_alive_initial_delay or 0) // 1000 | 0
+  end
+end
+
+-- A socket that has ended begins a new life.
+local function revive(self)
+  self.destroyed, self.closed, self.errored = nil, nil, nil
+  self._final_called, self._final_over, self._source_over = nil, nil, nil
+  self._end_scheduled, self._started, self._was_read = nil, nil, nil
+  self._read_error, self._peer, self.write = nil, nil, nil
+  set_state(self, self.high_water_mark)
+end
+
+local function start_connecting(self, opts)
+  local given = self._handle
+  self._handle = nil
+  self.connecting = true
+  self._attempt = (self._attempt or 0) + 1
+  take_settings(self, opts)
+  self:_touch()
+  local function on_done(err, handle)
+    connected(self, err, handle)
+  end
+  if opts.path then
+    self._connector = Connector.to_path(opts.path, given, on_done)
+  else
+    connect_host(self, opts, given, on_done)
+  end
+end
+
+local function is_connected(self)
+  return self._handle ~= nil and self._handle:getpeername() ~= nil
+end
+
+--- Connects, and returns at once; `connect` and `ready` follow, or `error`. One
+--- that has ended may be connected again. The forms are (options), (port[,
+--- host]) and (path), each with a listener of `connect` at the end; options:
+--- port host path local_address local_port family hints lookup
+--- auto_select_family auto_select_family_attempt_timeout no_delay keep_alive
+--- keep_alive_initial_delay. (Node: socket.connect)
+---@param ... any
+---@return mw.Socket self
+function Socket:connect(...)
+  local opts, listener = arguments.connect(...)
+  return self:_connect(opts, listener)
+end
+
+--- The same, with checked options.
+---@param opts table
+---@param listener? function
+---@return mw.Socket self
+function Socket:_connect(opts, listener)
+  if self.connecting or is_connected(self) then
+    local code = self.connecting and "EALREADY" or "EISCONN"
+    tick.add(self.destroy, self, failure.at(code, "connect", opts.path or opts.host, opts.port))
+    return self
+  end
+  if self.destroyed then
+    revive(self)
+  end
+  if listener then
+    self:once("connect", listener)
+  end
+  start_connecting(self, opts)
+  return self
+end
+
+-- The stream --------------------------------------------------------------
+
+function Socket:_touch()
+  if self._idle then
+    self._idle:touch()
+  end
+end
+
+function Socket:_arrived(chunk)
+  self.bytes_read = self.bytes_read + #chunk
+  if self._idle then
+    self._idle:touch()
+  end
+  return self:push(chunk)
+end
+
+local function no_connection()
+  return errors.new("ERR_SOCKET_CLOSED", "ERR_SOCKET_CLOSED: the socket has no connection")
+end
+
+function Socket:_write(chunk, done)
+  self._bytes_taken = self._bytes_taken + #chunk
+  if self._handle then
+    self:_touch()
+    HandleStream._write(self, chunk, done)
+  elseif self.connecting then
+    self._late_write = { chunk = chunk, done = done }
+  else
+    done(no_connection())
+  end
+end
+
+function Socket:_final(done)
+  if self.connecting then
+    self._late_final = done
+  else
+    HandleStream._final(self, done)
+  end
+end
+
+-- The peer has ended, and so have we.
+local function write_after_end(self, _, callback)
+  local err = errors.new("EPIPE", "EPIPE: the peer has ended the connection", { syscall = "write" })
+  if callback then
+    tick.add(callback, err)
+  end
+  self:destroy(err)
+  return false
+end
+
+function Socket:_destroy_when_over()
+  if self._end_emitted and not self.allow_half_open and not self._finishing then
+    self:finish()
+    self.write = write_after_end
+  end
+  HandleStream._destroy_when_over(self)
+end
+
+-- The server it came from counts it no more.
+local function leave_server(self)
+  local server = self._server
+  self._server = nil
+  if server then
+    server:_left()
+  end
+end
+
+function Socket:_destroy(done)
+  stop_watching(self)
+  self.connecting, self._late_write, self._late_final = false, nil, nil
+  if self._connector then
+    self._connector:cancel()
+    self._connector = nil
+  end
+  self:_close_handle(function()
+    done()
+    tick.add(leave_server, self)
+  end, self._reset and "close_reset" or nil)
+end
+
+function Socket:_emit_close()
+  self:emit("close", self.errored ~= nil)
+end
+
+-- What it can be asked for --------------------------------------------------
+
+--- Emits `timeout`, and does nothing else, whenever for so long nothing was
+--- read or written; 0 ends this. (Node: socket.setTimeout)
+---@param ms number milliseconds
+---@param callback? fun() listens to `timeout` once; with 0, does so no more
+---@return mw.Socket self
+function Socket:set_timeout(ms, callback)
+  options.argument("set_timeout", "ms", ms, options.size)
+  options.optional("set_timeout", "callback", callback, options.callback)
+  if self._idle then
+    self._idle:close()
+    self._idle = nil
+  end
+  self.timeout = ms
+  if ms > 0 and not self.destroyed then
+    self._idle = Idle.new(ms, function()
+      self:_idled()
+    end)
+  end
+  if callback then
+    self[ms > 0 and "once" or "off"](self, "timeout", callback)
+  end
+  return self
+end
+
+-- A slow reader who takes some of what waits is not idle.
+function Socket:_idled()
+  local queued = self._handle and self._handle:get_write_queue_size() or 0
+  local before = self._queued_when_idle or self._bytes_taken
+  self._queued_when_idle = queued
+  if queued > 0 and queued ~= before then
+    return self._idle:touch()
+  end
+  self:emit "timeout"
+end
+
+--- Sends small writes at once, or collects them (TCP_NODELAY). Holds for the
+--- connection to come too.
+---@param enable? boolean true where absent
+---@return mw.Socket self
+function Socket:set_no_delay(enable)
+  options.optional("set_no_delay", "enable", enable, options.boolean)
+  self._no_delay = enable ~= false
+  if self._handle and self._handle.nodelay then
+    self._handle:nodelay(self._no_delay)
+  end
+  return self
+end
+
+--- Lets the system find out whether the peer is still there (SO_KEEPALIVE).
+---@param enable? boolean false where absent
+---@param initial_delay? number milliseconds, whole seconds of which count; the system's where it is 0
+---@return mw.Socket self
+function Socket:set_keep_alive(enable, initial_delay)
+  options.optional("set_keep_alive", "enable", enable, options.boolean)
+  options.optional("set_keep_alive", "initial_delay", initial_delay, options.size)
+  take_settings(self, { keep_alive = enable or false, keep_alive_initial_delay = initial_delay })
+  if self._handle and self._handle.keepalive then
+    self._handle:keepalive(self._keep_alive, self._keep_alive_delay)
+  end
+  return self
+end
+
+--- Ends the socket once all is written.
+function Socket:destroy_soon()
+  if not self._finishing then
+    self:finish()
+  end
+  if self._finish_emitted then
+    self:destroy()
+  else
+    self:once("finish", function()
+      self:destroy()
+    end)
+  end
+end
+
+--- Ends a TCP connection so that the peer gets ECONNRESET. One that is being
+--- made is reset once it is there. (Node: socket.resetAndDestroy)
+---@return mw.Socket self
+function Socket:reset_and_destroy()
+  if self.connecting then
+    self._reset_is_due = true
+  elseif not self._handle then
+    self:destroy(no_connection())
+  elseif not self._handle.close_reset then
+    self:destroy(errors.new("ERR_INVALID_HANDLE_TYPE", "ERR_INVALID_HANDLE_TYPE: only TCP connections can be reset"))
+  else
+    self._reset = true
+    self:destroy()
+  end
+  return self
+end
+
+--- Lets the socket keep the loop alive, as it does from the start.
+---@return mw.Socket self
+function Socket:ref()
+  self._unreferenced = nil
+  return HandleStream.ref(self)
+end
+
+--- Lets the loop end although the socket is open, or will be.
+---@return mw.Socket self
+function Socket:unref()
+  self._unreferenced = true
+  return HandleStream.unref(self)
+end
+
+local function name_of(self, method)
+  return self._handle and self._handle[method] and address.of(self._handle[method](self._handle))
+end
+
+--- Our side of the connection; an empty table where there is none.
+---@return mw.Address|{}
+function Socket:address()
+  return name_of(self, "getsockname") or {}
+end
+
+-- It is remembered, for who asks after the end.
+local function peer(self)
+  self._peer = self._peer or name_of(self, "getpeername")
+  return self._peer or {}
+end
+
+function computed:remote_address()
+  return peer(self).address
+end
+
+function computed:remote_port()
+  return peer(self).port
+end
+
+function computed:remote_family()
+  return peer(self).family
+end
+
+function computed:local_address()
+  return self:address().address
+end
+
+function computed:local_port()
+  return self:address().port
+end
+
+function computed:local_family()
+  return self:address().family
+end
+
+function computed:pending()
+  return not self._handle or self.connecting
+end
+
+function computed:buffer_size()
+  return self._pending_bytes
+end
+
+function computed:bytes_written()
+  local current = self._current and #self._current.chunk or 0
+  return self._bytes_taken + self._pending_bytes - current
+end
+
+function computed:ready_state()
+  if self.connecting then
+    return "opening"
+  end
+  local readable = not self.destroyed and self._handle ~= nil and not self._end_emitted
+  local writable = not self.destroyed and self._handle ~= nil and not self._finishing
+  return readable and (writable and "open" or "read_only") or writable and "write_only" or "closed"
+end
+
+-- To other processes --------------------------------------------------------
+
+--- Calls `fn([err])` once nothing waits to be written, at once where nothing
+--- does; with an error where the socket ends before that.
+---@param fn fun(err: any)
+function Socket:_when_flushed(fn)
+  if self.destroyed or not self.connecting and self._pending_bytes == 0 and not self._current then
+    fn(self.destroyed and no_connection() or nil)
+  elseif self._finishing then
+    self:finish(fn)
+  else
+    self:write("", fn)
+  end
+end
+
+local function take_unread(self)
+  local unread = self._buffer:take(self._buffer.length)
+  if self._decode then
+    unread = unread .. self._decode(nil)
+  end
+  return unread ~= "" and unread or nil
+end
+
+--- Gives the connection away: returns its handle, which is the caller's to
+--- close, and the bytes that were read from it and that nobody has had. The
+--- socket ends: `close` follows, and the connection stays open. With
+--- `keep_open` it goes on as it is, keeps those bytes, and the handle stays its
+--- own. Returns nil where there is no connection, and nil and EBUSY where bytes
+--- wait to be written (see _when_flushed). For the server that counts it, call
+--- `socket._server:_lent(socket)` before.
+---@param keep_open? boolean
+---@return userdata? handle
+---@return string|mw.Error|nil unread
+function Socket:_hand_over(keep_open)
+  if self.destroyed or self.connecting or not self._handle then
+    return nil
+  elseif self._pending_bytes > 0 or self._current then
+    return nil, errors.new("EBUSY", "EBUSY: bytes wait to be written, hand over of a socket")
+  elseif keep_open then
+    return self._handle
+  end
+  local unread = take_unread(self)
+  local handle = self:_release_handle()
+  self:destroy()
+  return handle, unread
+end
+
+---@class mw.AdoptOptions
+---@field unread? string what comes out first
+---@field server? mw.Server that counts it
+---@field pause? boolean whether a `data` listener is not to start it
+---@field allow_half_open? boolean
+---@field high_water_mark? integer
+
+--- Makes a socket over a connection that is open. Nothing is read from it
+--- before somebody wants it.
+---@param handle userdata of luv, TCP or pipe; the socket's from then on
+---@param opts? mw.AdoptOptions
+---@return mw.Socket
+function Socket.adopt(handle, opts)
+  opts = opts or {}
+  local self = new(opts)
+  self._handle = handle
+  if opts.unread and opts.unread ~= "" then
+    self._buffer:push(opts.unread)
+  end
+  if opts.server then
+    opts.server:_joined(self)
+  end
+  if opts.pause then
+    self:pause()
+  end
+  return self
+end
+
+local function given_handle(opts)
+  local handle, code
+  if opts.fd then
+    handle, code = native.open(opts.fd)
+  elseif opts.handle then
+    handle = native.of(opts.handle)
+  end
+  if (opts.fd or opts.handle) and not handle then
+    return nil, failure.at(code or "EINVAL", "open")
+  end
+  return handle
+end
+
+--- Makes a socket: one to be connected, or one over a descriptor or handle that
+--- is (`fd`, `handle`: the socket's from then on). What is neither TCP nor Unix
+--- stream is an `error` with EINVAL. `timeout` is as of set_timeout(), `signal`
+--- an abort token. (Node: new net.Socket)
+---@param opts? table fd handle allow_half_open high_water_mark signal timeout
+---@return mw.Socket
+function Socket.new(opts)
+  return Socket._new(arguments.socket(opts))
+end
+
+--- The same, with checked options.
+function Socket._new(opts)
+  local self = new(opts)
+  local handle, err = given_handle(opts)
+  self._handle = handle
+  if err then
+    self:destroy(err)
+  end
+  if opts.signal then
+    watch_token(self, opts.signal)
+  end
+  if opts.timeout then
+    self:set_timeout(opts.timeout)
+  end
+  return self
+end
+
+--- Prepares it as a server's options say.
+function Socket:_set_up(opts)
+  take_settings(self, opts)
+  apply_settings(self)
+end
+
+function Socket:__tostring()
+  local name = peer(self)
+  return ("mw.net.socket (%s)"):format(name.address and address.text(name.address, name.port) or self.ready_state)
+end
+
+return Socket

@@ -1,0 +1,323 @@
+-- What the channel between processes and the cluster need of servers and
+-- sockets.
+
+local children = require "spec.support.children"
+local eventually = require "spec.support.eventually"
+local mw = require "mw"
+local net = require "mw.net"
+local sockets = require "spec.support.sockets"
+local uv = require "luv"
+
+describe("_hand_over", function()
+  it("gives the handle and what was read and not had; the socket ends", function()
+    local client, accepted, server = sockets.pair()
+    client:write "first second"
+    assert.equal("first ", accepted:read(6))
+    local events = sockets.record(accepted, "error", "close", "end", "data")
+    accepted:set_timeout(10)
+    local handle, unread = accepted:_hand_over()
+    assert.equal("second", unread)
+    assert.is_false(handle:is_closing())
+    eventually(function()
+      return accepted.closed
+    end)
+    mw.sleep(20)
+    assert.same({ { "close", n = 1, false } }, events)
+    assert.is_nil((accepted:_hand_over()))
+    local heir = net.Socket.adopt(handle, { unread = unread })
+    client:finish " third"
+    assert.equal("second", heir:read())
+    assert.equal(" third", heir:read())
+    heir:finish "answer"
+    assert.equal("answer", client:read())
+    sockets.close(client, heir, server)
+  end)
+
+  it("gives no bytes where all were had", function()
+    local client, accepted, server = sockets.pair()
+    local handle, unread = accepted:_hand_over()
+    assert.is_nil(unread)
+    handle:close()
+    assert.is_nil((client:read()))
+    sockets.close(client, server)
+  end)
+
+  it("includes the beginning of a character", function()
+    local client, accepted, server = sockets.pair()
+    accepted:set_encoding "utf8"
+    client:write "a\xc3"
+    assert.equal("a", accepted:read())
+    local handle, unread = accepted:_hand_over()
+    assert.equal("\xc3", unread)
+    handle:close()
+    sockets.close(client, server)
+  end)
+
+  it("leaves the socket as it is with keep_open", function()
+    local client, accepted, server = sockets.pair()
+    client:write "one two"
+    assert.equal("one ", accepted:read(4))
+    local handle, unread = accepted:_hand_over(true)
+    assert.is_nil(unread)
+    assert.is_false(handle:is_closing())
+    assert.equal("two", accepted:read())
+    accepted:write "still"
+    assert.equal("still", client:read())
+    sockets.close(client, accepted, server)
+  end)
+
+  it("gives nothing of a socket that has none, or has ended", function()
+    assert.is_nil((net.Socket.new():_hand_over()))
+    local client, accepted, server = sockets.pair()
+    client:destroy()
+    assert.is_nil((client:_hand_over()))
+    accepted:destroy()
+    sockets.close(client, accepted, server)
+  end)
+
+  it("is refused while bytes wait to be written; _when_flushed tells when", function()
+    local client, accepted, server = sockets.pair()
+    local text = ("0123456789"):rep(1000000)
+    client:write(text)
+    local flushed, failure = false, nil
+    client:_when_flushed(function(err)
+      flushed, failure = true, err
+    end)
+    assert.is_false(flushed)
+    local handle, err = client:_hand_over()
+    assert.is_nil(handle)
+    assert.equal("EBUSY", err.code)
+    local got = children.collect(accepted)
+    eventually(function()
+      return flushed
+    end)
+    assert.is_nil(failure)
+    handle = client:_hand_over()
+    local heir = net.Socket.adopt(handle)
+    heir:finish "end"
+    eventually(function()
+      return #got() == #text + 3
+    end)
+    assert.is_true(got() == text .. "end")
+    sockets.close(accepted, heir, server)
+  end)
+
+  it("_when_flushed answers at once where nothing waits, and by an error after the end", function()
+    local client, accepted, server = sockets.pair()
+    local answers = {}
+    client:_when_flushed(function(err)
+      answers[1] = err or "flushed"
+    end)
+    assert.equal("flushed", answers[1])
+    client:write(("x"):rep(10000000))
+    client:_when_flushed(function(err)
+      answers[2] = err
+    end)
+    client:destroy()
+    client:_when_flushed(function(err)
+      answers[3] = err
+    end)
+    assert.equal("ERR_SOCKET_CLOSED", answers[3].code)
+    eventually(function()
+      return answers[2]
+    end)
+    assert.equal("ERR_STREAM_DESTROYED", answers[2].code)
+    sockets.close(client, accepted, server)
+  end)
+end)
+
+describe("A server's count", function()
+  it("includes a connection that is lent until it is released", function()
+    local client, accepted, server = sockets.pair()
+    local release = accepted._server:_lent(accepted)
+    local handle = accepted:_hand_over()
+    eventually(function()
+      return accepted.closed
+    end)
+    assert.equal(1, server:get_connections())
+    local closed = false
+    server:close(function()
+      closed = true
+    end)
+    handle:close()
+    mw.sleep(10)
+    assert.is_false(closed)
+    release()
+    release()
+    eventually(function()
+      return closed
+    end)
+    assert.equal(0, server:get_connections())
+    sockets.close(client)
+  end)
+
+  it("includes a connection that is adopted for it", function()
+    local client, accepted, server = sockets.pair()
+    local handle = accepted:_hand_over()
+    eventually(function()
+      return server:get_connections() == 0
+    end)
+    local heir = net.Socket.adopt(handle, { server = server, pause = true })
+    assert.is_true(heir:is_paused())
+    assert.equal(1, server:get_connections())
+    sockets.close(heir, client)
+    eventually(function()
+      return server:get_connections() == 0
+    end)
+    sockets.close(server)
+  end)
+end)
+
+describe("Server.adopt", function()
+  it("serves a handle that listens, to listeners that come later", function()
+    local handle = assert(net._bind_listener { address = "127.0.0.1", port = 0, backlog = 5 })
+    assert(handle:listen(5, function() end))
+    local port = handle:getsockname().port
+    -- The first of them luv has accepted already.
+    local clients = {}
+    for index = 1, 3 do
+      clients[index] = net.connect(port, "127.0.0.1")
+      assert(clients[index]:wait "connect")
+    end
+    mw.sleep(5)
+    local server = net.Server.adopt(handle)
+    assert.is_true(server.listening)
+    server:on("connection", function(socket)
+      socket:finish("adopted"):resume()
+    end)
+    for _, client in ipairs(clients) do
+      assert.equal("adopted", client:read())
+      client:resume()
+    end
+    assert.equal(port, server:address().port)
+    sockets.close(server, table.unpack(clients))
+  end)
+end)
+
+describe("A listen provider", function()
+  local calls
+
+  local function provide(fn)
+    calls = {}
+    net.set_listen_provider(function(server, what, done)
+      calls[#calls + 1] = what
+      fn(server, what, done)
+    end)
+  end
+
+  after_each(function()
+    net.set_listen_provider(nil)
+  end)
+
+  local function bind(_, what, done)
+    local handle, err = net._bind_listener(what)
+    mw.process.next_tick(done, err, handle)
+  end
+
+  it("gives the handle that listen() uses", function()
+    provide(bind)
+    local server, port = sockets.listen(function(socket)
+      socket:finish("provided"):resume()
+    end)
+    assert.equal(1, #calls)
+    assert.equal("127.0.0.1", calls[1].address)
+    assert.equal(511, calls[1].backlog)
+    local client = net.connect(port, "127.0.0.1")
+    assert.equal("provided", client:read())
+    sockets.close(client, server)
+  end)
+
+  it("gives the error that listen() emits", function()
+    local taken, port = sockets.listen()
+    provide(bind)
+    local server = net.create_server():listen(port, "127.0.0.1")
+    assert.equal("EADDRINUSE", sockets.failure(server).code)
+    sockets.close(taken, server)
+  end)
+
+  it("is not asked for what is exclusive, of reuse_port, or a handle", function()
+    provide(bind)
+    local handle = uv.new_tcp()
+    handle:bind("127.0.0.1", 0)
+    for _, what in ipairs {
+      { port = 0, exclusive = true },
+      { port = 0, reuse_port = true },
+      { handle = handle },
+    } do
+      local server = sockets.listen(nil, nil, what)
+      sockets.close(server)
+    end
+    assert.equal(0, #calls)
+  end)
+
+  -- CLN-15
+  it("may answer after close(): the handle is closed", function()
+    local answer
+    provide(function(_, what, done)
+      function answer()
+        local handle = assert(net._bind_listener(what))
+        done(nil, handle)
+        return handle
+      end
+    end)
+    local server = net.create_server():listen(0)
+    local events = sockets.record(server, "listening", "error", "close")
+    server:close()
+    assert(server:wait "close")
+    assert.is_true(answer():is_closing())
+    mw.sleep(5)
+    assert.equal("close", sockets.names(events))
+  end)
+
+  it("may give an object of its own, whose connections come by _take", function()
+    local closed = false
+    local object = {
+      listen = function()
+        return true
+      end,
+      getsockname = function()
+        return { ip = "127.0.0.1", family = "inet", port = 80 }
+      end,
+      is_closing = function()
+        return closed
+      end,
+      close = function()
+        closed = true
+      end,
+    }
+    provide(function(_, _, done)
+      done(nil, object)
+    end)
+    local got
+    local server = net.create_server(function(socket)
+      got = socket:read()
+      socket:destroy()
+    end)
+    server:listen(80)
+    assert(server:wait "listening")
+    assert.equal(80, server:address().port)
+    net.set_listen_provider(nil)
+    local client, accepted, other = sockets.pair()
+    assert.is_true(server:_take(accepted:_hand_over(), "unread"))
+    eventually(function()
+      return got == "unread"
+    end)
+    sockets.close(client, server, other)
+    assert.is_true(closed)
+  end)
+
+  it("learns from _take that there are connections enough", function()
+    local server = net.create_server()
+    server.max_connections = 0
+    local dropped
+    server:on("drop", function(who)
+      dropped = who
+    end)
+    local client, accepted, other = sockets.pair()
+    local handle = accepted:_hand_over()
+    assert.is_false(server:_take(handle))
+    assert.equal("127.0.0.1", dropped.remote_address)
+    assert.is_true(handle:is_closing())
+    sockets.close(client, other)
+  end)
+end)
