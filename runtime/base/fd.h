@@ -33,6 +33,12 @@ int mw_fd_socketpair(int fds[2]);
 /** Closes a descriptor; interrupted is closed too (close(2), Linux). */
 int mw_fd_close(int fd);
 
+/** A close-on-exec copy of a descriptor, above the standard ones. */
+int mw_fd_dup(int fd);
+
+/** O_RDONLY, O_WRONLY or O_RDWR (fcntl(2), F_GETFL). */
+int mw_fd_access_mode(int fd);
+
 /** Makes a descriptor that came from outside close-on-exec (fcntl(2)). */
 int mw_fd_set_cloexec(int fd);
 

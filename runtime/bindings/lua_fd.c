@@ -63,6 +63,23 @@ static int fd_write_all(lua_State *L) {
   return push_outcome(L, mw_fd_write_all(fd, data, len));
 }
 
+static int push_number(lua_State *L, int number) {
+  if (number < 0)
+    return push_failure(L, number);
+  lua_pushinteger(L, number);
+  return 1;
+}
+
+/* dup(fd) -> fd | nil, errname */
+static int fd_dup(lua_State *L) {
+  return push_number(L, mw_fd_dup(check_fd(L, 1)));
+}
+
+/* access_mode(fd) -> 0 (read), 1 (write), 2 (both) | nil, errname */
+static int fd_access_mode(lua_State *L) {
+  return push_number(L, mw_fd_access_mode(check_fd(L, 1)));
+}
+
 /* set_cloexec(fd) -> true | nil, errname */
 static int fd_set_cloexec(lua_State *L) {
   return push_outcome(L, mw_fd_set_cloexec(check_fd(L, 1)));
@@ -86,11 +103,7 @@ static int fd_at_end(lua_State *L) {
 
 /* watch(fd) -> fd | nil, errname */
 static int fd_watch(lua_State *L) {
-  int rc = mw_fd_watch(check_fd(L, 1));
-  if (rc < 0)
-    return push_failure(L, rc);
-  lua_pushinteger(L, rc);
-  return 1;
+  return push_number(L, mw_fd_watch(check_fd(L, 1)));
 }
 
 /* kind(fd) -> name | nil, errname */
@@ -165,6 +178,8 @@ int luaopen_mw_core_fd(lua_State *L) {
       {"socketpair", fd_socketpair},
       {"close", fd_close},
       {"write_all", fd_write_all},
+      {"dup", fd_dup},
+      {"access_mode", fd_access_mode},
       {"set_cloexec", fd_set_cloexec},
       {"set_nonblocking", fd_set_nonblocking},
       {"at_end", fd_at_end},

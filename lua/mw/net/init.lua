@@ -6,6 +6,7 @@ local activation = require "mw.net.activation"
 local address = require "mw.net.address"
 local arguments = require "mw.net.arguments"
 local listener = require "mw.net.listener"
+local native = require "mw.net.native"
 
 local M = {
   Server = Server,
@@ -34,6 +35,12 @@ end
 
 --- The same.
 M.create_connection = M.connect
+
+-- For mw.ipc ------------------------------------------------------------------
+
+--- Makes a handle of luv over a TCP or Unix stream descriptor; nil for others.
+---@type fun(fd: integer): userdata?
+M._open_handle = native.open
 
 -- For mw.cluster ------------------------------------------------------------
 

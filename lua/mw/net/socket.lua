@@ -488,49 +488,26 @@ end
 
 -- To other processes --------------------------------------------------------
 
---- Calls `fn([err])` once nothing waits to be written, at once where nothing
---- does; with an error where the socket ends before that.
----@param fn fun(err: any)
-function Socket:_when_flushed(fn)
-  if self.destroyed or not self.connecting and self._pending_bytes == 0 and not self._current then
-    fn(self.destroyed and no_connection() or nil)
-  elseif self._finishing then
-    self:finish(fn)
-  else
-    self:write("", fn)
-  end
-end
-
-local function take_unread(self)
-  local unread = self._buffer:take(self._buffer.length)
+--- What has to go with the connection to another process: the bytes that were
+--- read from it and that nobody has had, and those that wait to be written.
+---@return string unread
+---@return string unwritten
+function Socket:_bytes_under_way()
+  local unread = self._buffer:peek(self._buffer.length)
   if self._decode then
-    unread = unread .. self._decode(nil)
+    local rest = self._decode(nil)
+    self._decode(rest) -- keeps it again
+    unread = unread .. rest
   end
-  return unread ~= "" and unread or nil
+  return unread, self:_unwritten()
 end
 
---- Gives the connection away: returns its handle, which is the caller's to
---- close, and the bytes that were read from it and that nobody has had. The
---- socket ends: `close` follows, and the connection stays open. With
---- `keep_open` it goes on as it is, keeps those bytes, and the handle stays its
---- own. Returns nil where there is no connection, and nil and EBUSY where bytes
---- wait to be written (see _when_flushed). For the server that counts it, call
---- `socket._server:_lent(socket)` before.
----@param keep_open? boolean
----@return userdata? handle
----@return string|mw.Error|nil unread
-function Socket:_hand_over(keep_open)
-  if self.destroyed or self.connecting or not self._handle then
-    return nil
-  elseif self._pending_bytes > 0 or self._current then
-    return nil, errors.new("EBUSY", "EBUSY: bytes wait to be written, hand over of a socket")
-  elseif keep_open then
-    return self._handle
-  end
-  local unread = take_unread(self)
-  local handle = self:_release_handle()
+--- Ends the socket for somebody who has a copy of its descriptor, so that the
+--- connection goes on: `close` follows, and nobody is told of its bytes.
+function Socket:_give_away()
+  self._buffer:clear()
+  self:_close_handle()
   self:destroy()
-  return handle, unread
 end
 
 ---@class mw.AdoptOptions

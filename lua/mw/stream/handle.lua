@@ -116,19 +116,6 @@ end
 
 HandleStream._close_handle = close_handle
 
---- Gives the handle away as it is, and does not use it any more. There must be
---- nothing that waits to be written.
----@return userdata handle
-function HandleStream:_release_handle()
-  local handle = self._handle
-  if self._started then
-    handle:read_stop()
-    self._started = false
-  end
-  self._handle = nil
-  return handle
-end
-
 --- Stops reading at once, for a child that the descriptor is lent to. What the
 --- child leaves can be read after resume().
 function HandleStream:_lend()
@@ -199,12 +186,16 @@ function HandleStream:fileno()
   return self._handle and self._handle:fileno()
 end
 
--- All bytes that the kernel has not taken, in order.
-local function rest_of(self)
-  local pieces = { self._in_flight:sub(-self._handle:get_write_queue_size()) }
-  if self._handle:get_write_queue_size() == 0 then
-    pieces[1] = ""
-  end
+-- What is left of the chunk that was begun.
+local function rest_of_chunk(self)
+  local left = self._in_flight and self._handle:get_write_queue_size() or 0
+  return left > 0 and self._in_flight:sub(-left) or ""
+end
+
+--- All bytes that the kernel has not taken, in order.
+---@return string
+function HandleStream:_unwritten()
+  local pieces = { rest_of_chunk(self) }
   for index = self._next, self._last do
     pieces[#pieces + 1] = self._pending[index].chunk
   end
@@ -214,7 +205,7 @@ end
 exit.add_flusher(function(timeout)
   local items = {}
   for self in pairs(unsent) do
-    items[#items + 1] = { fd = self:fileno(), data = rest_of(self) }
+    items[#items + 1] = { fd = self:fileno(), data = self:_unwritten() }
   end
   if #items > 0 then
     fd.drain(items, timeout)

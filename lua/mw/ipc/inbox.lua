@@ -1,0 +1,74 @@
+-- What has come on a channel and waits for its turn: for somebody who listens,
+-- or behind a message whose handle did not get here and will be sent again.
+
+local close = require("mw.core.fd").close
+
+---@class mw.Arrival
+---@field value any the message
+---@field fd integer? the descriptor of its handle
+---@field open (fun(arrival: mw.Arrival): any)? makes the handle of it
+---@field lost integer? the number of a handle that is to come again
+
+---@class mw.Inbox
+---@field count integer
+local Inbox = {}
+Inbox.__index = Inbox
+
+--- Makes an empty one, for messages that `owner` emits.
+---@param owner mw.Emitter
+---@return mw.Inbox
+function Inbox.new(owner)
+  return setmetatable({ count = 0, _owner = owner, _first = 1, _lost = {} }, Inbox)
+end
+
+--- Adds one at the end.
+---@param arrival mw.Arrival
+function Inbox:put(arrival)
+  self[self._first + self.count] = arrival
+  self.count = self.count + 1
+  if arrival.lost then
+    self._lost[arrival.lost] = arrival
+  end
+end
+
+--- Tells that a lost handle has come after all, or, without a descriptor, that
+--- it never will. A number that nobody waits for is ignored.
+---@param number any
+---@param fd integer?
+---@return boolean known the descriptor is ours from then on
+function Inbox:found(number, fd)
+  local arrival = number ~= nil and self._lost[number]
+  if not arrival then
+    return false
+  end
+  self._lost[number] = nil
+  arrival.lost, arrival.fd = nil, fd
+  return true
+end
+
+local function take(self)
+  local arrival = self[self._first]
+  self[self._first] = nil
+  self._first, self.count = self._first + 1, self.count - 1
+  return arrival
+end
+
+--- Emits what can be: in order, to whoever listens.
+function Inbox:hand_out()
+  local owner = self._owner
+  while self.count > 0 and not self[self._first].lost and owner:listener_count "message" > 0 do
+    local arrival = take(self)
+    owner:emit("message", arrival.value, arrival.open and arrival:open())
+  end
+end
+
+-- The descriptors in one that nobody has ever listened to.
+function Inbox:__gc()
+  for index = self._first, self._first + self.count - 1 do
+    if self[index].fd then
+      close(self[index].fd)
+    end
+  end
+end
+
+return Inbox
