@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <limits.h>
+#include <string.h>
 
 #include "base/error_name.h"
 #include "net/socket.h"
@@ -36,6 +37,14 @@ static bool flag(lua_State *L, int index, const char *name) {
   value = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return value;
+}
+
+/* family(text) -> 4 | 6 | 0 */
+static int socket_family(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  lua_pushinteger(L, strlen(text) == len ? mw_socket_family(text) : 0);
+  return 1;
 }
 
 /* bind("tcp" | "udp", address, port,
@@ -90,6 +99,7 @@ static int socket_kind(lua_State *L) {
 
 int luaopen_mw_core_socket(lua_State *L) {
   static const luaL_Reg functions[] = {
+      {"family", socket_family},
       {"bind", socket_bind},
       {"bind_unix", socket_bind_unix},
       {"connect_unix", socket_connect_unix},

@@ -44,6 +44,16 @@ static socklen_t parse_address(const char *text, int port,
   return 0;
 }
 
+int mw_socket_family(const char *address) {
+  struct sockaddr_storage name;
+  const char *scope = strchr(address, '%');
+  if (parse_address(address, 0, &name) == 0)
+    return 0;
+  if (scope != NULL && scope[1] == '\0')
+    return 0;
+  return name.ss_family == AF_INET ? 4 : 6;
+}
+
 static int set_options(int fd, int family,
                        const struct mw_socket_options *options) {
   int rc = 0;

@@ -28,6 +28,9 @@ struct mw_socket_kind {
   bool listening;
 };
 
+/** 4 or 6 for a numeric address, "%scope" included; 0 for any other text. */
+int mw_socket_family(const char *address);
+
 /**
  * Makes a TCP or UDP socket and binds it (bind(2)). `address` is numeric, IPv4
  * or IPv6, there with "%scope" where it has one; UV_EINVAL for any other text.

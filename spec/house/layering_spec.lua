@@ -55,8 +55,8 @@ local lua_order = {
   "timers",
   "task",
   "emitter",
-  "abort_controller stream",
-  "process",
+  "abort_controller look_up stream",
+  "dgram process",
   "child_process",
   "mw",
 }
@@ -71,14 +71,14 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process process timers",
+  ["luv"] = words "child_process dgram look_up process timers",
   ["mw.core.error"] = words "error",
   ["mw.core.fd"] = words "child_process process stream",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
-  ["mw.core.socket"] = words "child_process dgram net",
+  ["mw.core.socket"] = words "child_process dgram look_up net",
   ["mw.core.system"] = words "mw process timers",
 }
 
