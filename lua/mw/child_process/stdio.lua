@@ -5,6 +5,7 @@ local handle_stream = require "mw.stream.handle"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
 local options = require "mw.options"
+local socket = require "mw.core.socket"
 local uv = require "luv"
 
 local M = {}
@@ -150,6 +151,13 @@ function M.close(slots)
   end
 end
 
+-- Both may go on using what listens, or takes datagrams: it must not block
+-- either.
+local function is_shared(number)
+  local kind, listens = socket.kind(number)
+  return listens or kind == "udp"
+end
+
 --- What the engine takes: the descriptor for each of the child's.
 ---@param slots mw.StdioSlot[]
 ---@return table fds
@@ -158,7 +166,7 @@ function M.descriptors(slots)
   local fds, blocking = { n = #slots }, {}
   for index, here in ipairs(slots) do
     fds[index] = here.child_end or here.fd or false
-    blocking[index] = here.lent ~= nil
+    blocking[index] = here.lent ~= nil and not is_shared(here.fd)
   end
   return fds, blocking
 end

@@ -66,11 +66,25 @@ local function flush(self, queue, err)
   end
 end
 
+local function set_buffer_sizes(self)
+  for _, name in ipairs { "recv_buffer_size", "send_buffer_size" } do
+    local size = self["_" .. name]
+    local ok, err = true, nil
+    if size then
+      ok, err = self["set_" .. name](self, size)
+    end
+    if not ok then
+      self:emit("error", err)
+    end
+  end
+end
+
 local function begin(self)
   if not self._handle then
     return
   end
   self._state, self._on_bound = "bound", nil
+  set_buffer_sizes(self)
   self:_start_receiving()
   self:emit "listening"
   local queue = self._queue

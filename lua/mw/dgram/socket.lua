@@ -10,6 +10,7 @@ local peer = require "mw.dgram.peer"
 local sending = require "mw.dgram.sending"
 local settings = require "mw.dgram.settings"
 local tick = require "mw.tick"
+local timers = require "mw.timers"
 local uv = require "luv"
 
 ---@class mw.DgramAddress
@@ -97,21 +98,10 @@ local function to_address(place)
   return place
 end
 
-local function set_buffer_sizes(self)
-  for _, name in ipairs { "recv_buffer_size", "send_buffer_size" } do
-    local bytes = self["_" .. name]
-    local ok, err = true, nil
-    if bytes then
-      ok, err = self["set_" .. name](self, bytes)
-    end
-    if not ok then
-      self:emit("error", err)
-    end
+local function receive(self)
+  if not self._handle then
+    return
   end
-end
-
---- Begins to receive on the handle, which is bound.
-function Socket:_start_receiving()
   local ok, text, code = self._handle:recv_start(function(err, message, place)
     if err then
       self:emit("error", errors.from_luv(err, nil, "recvmsg"))
@@ -124,18 +114,17 @@ function Socket:_start_receiving()
   if not ok then
     self:emit("error", errors.from_luv(text, code, "recvmsg"))
   end
-  set_buffer_sizes(self)
 end
 
-local function receive_if_open(self)
-  if self._handle then
-    self:_start_receiving()
-  end
+--- Begins to receive on the next turn of the loop: what comes for a listener
+--- that a new task adds, or who got this socket in a message, waits in the kernel.
+function Socket:_start_receiving()
+  timers.set_immediate(receive, self)
 end
 
 --- Makes a socket over a luv handle that is bound, and is the socket's from
---- then on. It can send at once; receiving begins when the running code has
---- returned to the loop. There is no event `listening`.
+--- then on. It can send at once; receiving begins on the next turn of
+--- the loop. There is no event `listening`.
 ---@param handle userdata
 ---@param type? "udp4"|"udp6" found out where absent
 ---@return mw.DgramSocket
@@ -144,7 +133,7 @@ function Socket.adopt(handle, type)
   local self = new(type or place and place.family == "inet6" and "udp6" or "udp4", handle)
   self._state = "bound"
   self:_note_peer()
-  tick.add(receive_if_open, self)
+  self:_start_receiving()
   return self
 end
 
@@ -267,6 +256,12 @@ function Socket:unref()
     self._handle:unref()
   end
   return self
+end
+
+--- The descriptor; nil before the socket is bound, and once it is closed.
+---@return integer?
+function Socket:fileno()
+  return self._handle and self._handle:fileno()
 end
 
 Socket.__close = function(self)
