@@ -41,6 +41,15 @@ function M.is_provided(what)
   return provider ~= nil and not what.exclusive
 end
 
+-- libuv only knows of those that it waits for.
+local function is_taken(fd)
+  local taken = false
+  uv.walk(function(handle)
+    taken = taken or not handle:is_closing() and handle:fileno() == fd
+  end)
+  return taken
+end
+
 --- Takes over a descriptor. Raises where it is no UDP socket, or another handle
 --- has it.
 ---@param handle userdata
@@ -49,6 +58,8 @@ function M.open(handle, fd)
   local kind = core.kind(fd)
   if kind ~= "udp" then
     failure.misuse("bind", ("descriptor %d is no UDP socket but %s"):format(fd, kind or "closed"), "ERR_INVALID_FD_TYPE")
+  elseif is_taken(fd) then
+    failure.misuse("bind", ("descriptor %d belongs to another handle"):format(fd), "EEXIST")
   end
   local ok, text, code = handle:open(fd)
   if not ok then
