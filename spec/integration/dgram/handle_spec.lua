@@ -275,21 +275,21 @@ describe("A provider of bound handles", function()
     function answer(_, _, done)
       done "EADDRINUSE"
     end
-    local errors, called = {}, false
+    local seen, called = {}, false
     local socket <close> = dgram.create_socket "udp4"
     socket:on("error", function(err)
-      errors[#errors + 1] = err
+      seen[#seen + 1] = err
     end)
     socket:bind(5353, "127.0.0.1", function()
       called = true
     end)
     socket:wait("listening", 5000)
-    assert.equal(1, #errors)
-    assert.equal("EADDRINUSE", errors[1].code)
-    assert.matches("bind 127.0.0.1:5353", tostring(errors[1]), 1, true)
+    assert.equal(1, #seen)
+    assert.equal("EADDRINUSE", seen[1].code)
+    assert.matches("bind 127.0.0.1:5353", tostring(seen[1]), 1, true)
     socket:bind { fd = 5 }
     socket:wait("listening", 5000)
-    assert.equal("open", errors[2].syscall)
+    assert.equal("open", seen[2].syscall)
     assert.is_false(called)
   end)
 
