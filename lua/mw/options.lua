@@ -58,6 +58,13 @@ function M.size(value)
   end
 end
 
+--- The signal of an abort controller.
+function M.abort_signal(value)
+  if type(value) ~= "table" or type(value.aborted) ~= "boolean" or not value.on then
+    return "signal of an abort controller"
+  end
+end
+
 --- One of some words.
 ---@param ... string
 ---@return mw.Check

@@ -28,6 +28,16 @@ int mw_fd_close(int fd) {
   return -errno;
 }
 
+int mw_fd_dup(int fd) {
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  return copy == -1 ? -errno : copy;
+}
+
+int mw_fd_access_mode(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  return flags == -1 ? -errno : flags & O_ACCMODE;
+}
+
 int mw_fd_set_cloexec(int fd) {
   int flags = fcntl(fd, F_GETFD);
   if (flags == -1 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == -1)

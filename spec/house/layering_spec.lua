@@ -56,7 +56,7 @@ local lua_order = {
   "timers",
   "task",
   "emitter",
-  "abort_controller stream",
+  "abort_controller look_up stream",
   "dgram net",
   "ipc",
   "process",
@@ -75,7 +75,7 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process dgram ipc net process timers",
+  ["luv"] = words "child_process dgram ipc look_up net process timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.error"] = words "error",
   ["mw.core.fd"] = words "child_process ipc net process stream",
@@ -83,7 +83,7 @@ local lua_privileges = {
   ["mw.core.json"] = words "json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
-  ["mw.core.socket"] = words "child_process dgram ipc net",
+  ["mw.core.socket"] = words "child_process dgram ipc look_up net",
   ["mw.core.system"] = words "ipc mw process timers",
 }
 

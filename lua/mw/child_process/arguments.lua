@@ -36,12 +36,6 @@ local function check_stdio(value)
   end
 end
 
-local function check_signal_token(value)
-  if type(value) ~= "table" or type(value.aborted) ~= "boolean" or not value.on then
-    return "signal of an abort controller"
-  end
-end
-
 local function is_limit(value)
   local number = type(value) == "number" and (value == math.huge and value or math.tointeger(value))
   return number and number >= 0
@@ -110,7 +104,7 @@ end
 
 local asynchronous = extend(common, {
   detached = options.boolean,
-  signal = check_signal_token,
+  signal = options.abort_signal,
   serialization = options.one_of("msgpack", "json"),
   max_backlog = options.integer(1),
 })

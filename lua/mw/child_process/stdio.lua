@@ -151,10 +151,11 @@ function M.close(slots)
   end
 end
 
--- What listens may go on doing so on both sides, and must block on neither.
-local function listens(number)
-  local _, is_listening = socket.kind(number)
-  return is_listening
+-- Both may go on using what listens, or takes datagrams: it must not block
+-- either.
+local function is_shared(number)
+  local kind, listens = socket.kind(number)
+  return listens or kind == "udp"
 end
 
 --- What the engine takes: the descriptor for each of the child's.
@@ -165,7 +166,7 @@ function M.descriptors(slots)
   local fds, blocking = { n = #slots }, {}
   for index, here in ipairs(slots) do
     fds[index] = here.child_end or here.fd or false
-    blocking[index] = here.lent ~= nil and not listens(here.fd)
+    blocking[index] = here.lent ~= nil and not is_shared(here.fd)
   end
   return fds, blocking
 end

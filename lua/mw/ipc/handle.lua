@@ -14,6 +14,8 @@ local M = {}
 ---@class mw.Parcel
 ---@field fd integer a descriptor of its own, which is the caller's
 ---@field fields table what the message says beside
+---@field unread string? bytes of a socket that nobody has had
+---@field unwritten string? bytes that wait to be written to it
 ---@field sent fun()? to be called once it is on its way: the sender's object ends
 ---@field socket mw.Socket? the socket that it is
 
@@ -42,21 +44,18 @@ local function to_text(bytes)
 end
 
 local function to_bytes(text)
-  local ok, bytes = pcall(string.gsub, text, utf8.charpattern, function(character)
-    return string.char(utf8.codepoint(character))
-  end)
-  return ok and bytes or nil
+  return (text:gsub(utf8.charpattern, function(character)
+    return string.char(utf8.codepoint(character) & 0xFF)
+  end))
 end
 
-local function set_bytes(fields, name, bytes)
-  if bytes and bytes ~= "" then
-    fields[name] = to_text(bytes)
+local function udp_handle(fd)
+  local handle = socket.kind(fd) == "udp" and uv.new_udp()
+  if handle and handle:open(fd) then
+    return handle
+  elseif handle then
+    handle:close()
   end
-end
-
-local function bytes_of(envelope, name)
-  local text = envelope[name]
-  return type(text) == "string" and to_bytes(text) or nil
 end
 
 types["net.Socket"] = {
@@ -67,9 +66,7 @@ types["net.Socket"] = {
     end
     made.socket = object
     if not keep_open then
-      local unread, unwritten = object:_bytes_under_way()
-      set_bytes(made.fields, "unread", unread)
-      set_bytes(made.fields, "unwritten", unwritten)
+      made.unread, made.unwritten = object:_bytes_under_way()
       function made.sent()
         object:_give_away()
       end
@@ -82,12 +79,11 @@ types["net.Socket"] = {
       return nil
     end
     local object = net.Socket.adopt(handle, {
-      unread = bytes_of(envelope, "unread"),
+      unread = envelope.unread,
       allow_half_open = envelope.allowHalfOpen == true,
     })
-    local unwritten = bytes_of(envelope, "unwritten")
-    if unwritten then
-      object:write(unwritten)
+    if envelope.unwritten then
+      object:write(envelope.unwritten)
     end
     return object
   end,
@@ -115,7 +111,8 @@ types["dgram.Socket"] = {
     return parcel(fileno(object), { dgramType = object.type })
   end,
   open = function(fd)
-    return dgram._adopt_fd(fd)
+    local handle = udp_handle(fd)
+    return handle and dgram.Socket.adopt(handle)
   end,
 }
 
@@ -123,13 +120,7 @@ types["dgram.Native"] = {
   pack = function(object)
     return parcel(object:fileno())
   end,
-  open = function(fd)
-    local handle = uv.new_udp()
-    if handle:open(fd) then
-      return handle
-    end
-    handle:close()
-  end,
+  open = udp_handle,
 }
 
 -- Any other descriptor: ours, not Node's.
@@ -161,34 +152,57 @@ local function type_of(object)
 end
 
 --- The type under which a value can be sent; nil for what cannot.
----@param object any
----@return string?
-function M.type_of(object)
-  return type_of(object)
+---@type fun(object: any): string?
+M.type_of = type_of
+
+-- Puts the bytes of a parcel into its fields.
+local function add_bytes(made, as_text)
+  for _, name in ipairs { "unread", "unwritten" } do
+    local bytes = made[name]
+    if bytes and bytes ~= "" then
+      made.fields[name] = as_text and to_text(bytes) or bytes
+    end
+  end
 end
 
 --- Takes a copy of its descriptor and all that has to go with it. Nil where
 --- it has none: it is closed, or was sent before.
 ---@param object any of a type that can be sent
 ---@param keep_open boolean?
+---@param as_text boolean whether bytes must become text, for JSON
 ---@return mw.Parcel?
-function M.pack(object, keep_open)
+function M.pack(object, keep_open, as_text)
   local name = type_of(object)
   local made = types[name].pack(object, keep_open)
   if made then
     made.fields.type = name
+    add_bytes(made, as_text)
   end
   return made
+end
+
+-- What a peer has put there may be anything.
+local function bytes_of(envelope, name, as_text)
+  local bytes = envelope[name]
+  if type(bytes) ~= "string" or as_text and not utf8.len(bytes) then
+    return nil
+  end
+  return as_text and to_bytes(bytes) or bytes
 end
 
 --- Makes the object that a message tells of. Nil where it cannot be made; then
 --- the descriptor is closed.
 ---@param envelope table
 ---@param fd integer ours from then on
+---@param as_text boolean
 ---@return any
-function M.open(envelope, fd)
+function M.open(envelope, fd, as_text)
   local kind = types[envelope.type]
-  local object = kind and socket.kind(fd) and kind.open(fd, envelope)
+  local object = kind and kind.open(fd, {
+    unread = bytes_of(envelope, "unread", as_text),
+    unwritten = bytes_of(envelope, "unwritten", as_text),
+    allowHalfOpen = envelope.allowHalfOpen,
+  })
   if not object then
     core.close(fd)
   end

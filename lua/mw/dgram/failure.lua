@@ -1,0 +1,54 @@
+-- What goes wrong with sockets: error objects that name an address, and misuse
+-- that names Node's code.
+
+local errors = require "mw.error"
+local options = require "mw.options"
+
+local M = {}
+
+--- A refusal by the system, of one address. The place is part of the sentence
+--- and not of `syscall`.
+---@param code string
+---@param syscall "bind"|"connect"|"send"
+---@param address? string nil on a connected socket
+---@param port? integer
+---@return mw.Error
+function M.at(code, syscall, address, port)
+  local place = address and ("%s %s:%d"):format(syscall, address, port) or syscall
+  local err = errors.system(code, place, { address = address, port = port })
+  err.syscall = syscall
+  return err
+end
+
+--- Why a socket takes no more calls; nil where it does.
+---@param socket mw.DgramSocket
+---@return mw.Error?
+function M.if_closed(socket)
+  if not socket._handle or socket._close_is_due then
+    local code = "ERR_SOCKET_DGRAM_NOT_RUNNING"
+    return errors.new(code, code .. ": the socket is closed")
+  end
+end
+
+--- Raises where an argument is not what its check expects.
+---@param what string the function that takes it
+---@param name string
+---@param value any
+---@param check mw.Check
+---@param code string Node's
+function M.check(what, name, value, check, code)
+  local expected = check(value)
+  if expected then
+    errors.misuse("%s: bad argument '%s' (%s expected, got %s) (%s)", what, name, expected, options.show(value), code)
+  end
+end
+
+--- Raises for a call that does not fit what the socket is doing.
+---@param what string the function
+---@param state string what is in the way
+---@param code string Node's
+function M.misuse(what, state, code)
+  errors.misuse("%s: %s (%s)", what, state, code)
+end
+
+return M
