@@ -53,6 +53,7 @@ function Child:_open_channel(descriptor, opts)
   local channel = Channel.open(descriptor, self, opts)
   channel:ref()
   self.channel, self.connected, self._messages = channel, true, channel
+  self._post = channel.post
   function channel.on_disconnecting()
     self.connected = false
   end
@@ -63,22 +64,30 @@ function Child:_open_channel(descriptor, opts)
   end
 end
 
--- What has come before there was a listener is for the first one.
-function Child:_listening_changed(event, has)
-  if event == "message" and has and self._messages then
-    self._messages:release()
+function Child:_listening_changed(event)
+  if event == "message" and self._messages then
+    self._messages:listeners_changed()
   end
 end
 
 --- Sends a message to the child; it arrives, in order. Returns false where the
 --- child lags behind, which is advice only, or where nothing can be sent: then
 --- the callback gets the error, or `error` is emitted. Raises, naming the
---- place, for what can't be sent. (message[, handle][, options][, callback])
+--- place, for what can't be sent. A socket or `process.fd` that goes with it is
+--- closed here once the child has it, unless `keep_open` is set.
 ---@param message any not nil
----@param ... any
+---@param handle? mw.Server|mw.Socket|mw.DgramSocket|mw.Descriptor|userdata may be left out, as options may
+---@param opts? { keep_open?: boolean }
+---@param callback? fun(err: mw.Error?) once it has gone out; with a handle, once the child has that
 ---@return boolean
-function Child:send(message, ...)
-  return Channel.send(self.channel, self, message, ...)
+function Child:send(message, handle, opts, callback)
+  if handle == nil and opts == nil and callback == nil and self._post then
+    local keeps_up = self._post(message)
+    if keeps_up ~= nil then
+      return keeps_up
+    end
+  end
+  return Channel.send(self.channel, self, message, handle, opts, callback)
 end
 
 -- Emits what comes once and is remembered for who waits for it later.

@@ -19,7 +19,7 @@ local function with_channel(opts, ipc)
   for name, value in pairs(opts.env or process.env) do
     env[name] = value
   end
-  for name, value in pairs(Channel.variables(ipc - 1, opts.serialization, opts.exit_flush_timeout)) do
+  for name, value in pairs(Channel.variables(ipc - 1, opts)) do
     env[name] = value or nil
   end
   return env

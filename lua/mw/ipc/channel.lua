@@ -1,16 +1,21 @@
 -- One end of the channel between a process and its parent: messages both ways,
--- in order, none lost. Used by the child's object on one side and by the
--- process's own on the other; each is the channel's owner, an emitter.
+-- in order, with handles, none lost. Used by the child's object on one side and
+-- by the process's own on the other; each is the channel's owner, an emitter.
 
+local Callbacks = require "mw.ipc.callbacks"
+local Inbox = require "mw.ipc.inbox"
+local Transfers = require "mw.ipc.transfers"
 local core = require "mw.core.channel"
 local errors = require "mw.error"
 local exit = require "mw.exit"
+local fd = require "mw.core.fd"
 local options = require "mw.options"
 local system = require "mw.core.system"
 local tick = require "mw.tick"
 
 ---@class mw.Channel
----@field owner mw.Emitter gets `message` (value) and `disconnect`
+---@field owner mw.Emitter gets `message` (value, handle) and `disconnect`
+---@field post fun(message: any): boolean? sends a plain message the quick way; nil where send() must look
 ---@field on_disconnecting fun() called when nothing can be sent any more
 ---@field on_close fun() called once, when the connection is over
 local Channel = { __name = "mw.channel" }
@@ -30,59 +35,69 @@ local function closed_error()
   return errors.new("ERR_IPC_CHANNEL_CLOSED", "ERR_IPC_CHANNEL_CLOSED: the channel is closed")
 end
 
--- Tells the callbacks of all messages that the kernel has taken.
-local function settle(self, offset, err)
-  while self._first <= self._last and self._waiting[self._first].offset <= offset do
-    local entry = self._waiting[self._first]
-    self._waiting[self._first] = nil
-    self._first = self._first + 1
-    tick.add(entry.callback, err)
-  end
-  if self._first > self._last then
-    self._first, self._last = 1, 0
-    self._core:want_sent(self._disconnecting or false)
-  end
+-- Handles need modules that most processes with a channel never load.
+local function handles()
+  return require "mw.ipc.handle"
 end
 
--- After disconnect(), once everything has gone out.
+-- Callbacks -----------------------------------------------------------------
+
+local function wait_for_callbacks(self)
+  self._core:want_sent(self._disconnecting or not self._callbacks:is_empty())
+end
+
+-- After disconnect(), once everything has gone out and every handle is there.
 local function close_if_sent(self)
-  if self._disconnecting and not self._ended and self._core:pending() == 0 then
-    settle(self, math.huge)
+  if self._disconnecting and not self._ended and self._core:pending() == 0 and self._transfers:is_empty() then
+    self._callbacks:sent(math.huge)
     self._core:close()
   end
 end
 
-local function deliver(self, value)
-  if self._held or self.owner:listener_count "message" == 0 then
-    self._held = self._held or {}
-    table.insert(self._held, value)
-    if #self._held >= kept_for_a_listener and not self._last_words then
-      self._core:read_stop()
-    end
-    return
-  end
-  self.owner:emit("message", value)
+local function settle(self)
+  self._callbacks:sent(self._sent)
+  wait_for_callbacks(self)
+  close_if_sent(self)
 end
 
---- Hands out what has come before there was a listener.
-function Channel:release()
-  if not self._held or self._releasing then
+-- Messages in ---------------------------------------------------------------
+
+-- Messages go straight to a listener that is alone, as long as none waits.
+local function follow_listener(self)
+  self._core:set_listener(self._inbox.count == 0 and self.owner:_only_listener "message" or nil)
+end
+
+local function arrive(self, arrival)
+  local owner, inbox = self.owner, self._inbox
+  if inbox.count == 0 and not arrival.lost and owner:listener_count "message" > 0 then
+    owner:emit("message", arrival.value, arrival.open and arrival:open())
     return
   end
-  self._releasing = true
-  tick.add(function()
-    self._releasing = false
-    local held = self._held or {}
-    local index = 1
-    while held[index] ~= nil and self.owner:listener_count "message" > 0 do
-      self.owner:emit("message", held[index])
-      index = index + 1
-    end
-    self._held = held[index] ~= nil and table.move(held, index, #held, 1, {}) or nil
-    if not self._held and not self._disconnecting then
-      self._core:read_start()
-    end
-  end)
+  inbox:put(arrival)
+  self._core:set_listener(nil)
+  if inbox.count >= kept_for_a_listener and not self._last_words then
+    self._core:read_stop()
+  end
+end
+
+local function hand_out(self)
+  self._inbox:hand_out()
+  if self._inbox.count == 0 then
+    follow_listener(self)
+    self._core:read_start()
+  end
+end
+
+--- Tells that listeners have come or gone: what waits is for the first one.
+function Channel:listeners_changed()
+  follow_listener(self)
+  if self._inbox.count > 0 and not self._handing_out and self.owner:listener_count "message" > 0 then
+    self._handing_out = true
+    tick.add(function()
+      self._handing_out = false
+      hand_out(self)
+    end)
+  end
 end
 
 --- Takes all that is still to come, listener or not: the peer has ended, and
@@ -92,7 +107,102 @@ function Channel:read_to_end()
   self._core:read_start()
 end
 
-local function ended(self, failure)
+local function open_descriptor(arrival)
+  return require("mw.ipc.descriptor").new(arrival.fd)
+end
+
+-- A message that a program of any kind has sent together with a descriptor.
+local function on_message(self, value, descriptor, ...)
+  for _, other in ipairs { ... } do
+    fd.close(other)
+  end
+  arrive(self, { value = value, fd = descriptor or nil, open = descriptor and open_descriptor })
+end
+
+-- Handles -------------------------------------------------------------------
+
+-- What one process tells the other beside messages, by `cmd`.
+local commands = {}
+
+--- Tells the peer's runtime something: a table whose `cmd` begins with NODE_.
+---@param envelope table
+---@param descriptor? integer the channel's from then on
+---@return boolean sent
+function Channel:tell(envelope, descriptor)
+  local offset = self._core:send(envelope, true, descriptor)
+  if not offset and descriptor then
+    fd.close(descriptor)
+  end
+  return offset ~= nil
+end
+
+local function open_handle(self, envelope)
+  return function(arrival)
+    local descriptor = arrival.fd
+    arrival.fd = nil
+    return descriptor and handles().open(envelope, descriptor, self._as_text, self._socket_lists)
+  end
+end
+
+-- Without its descriptor it is refused, and comes again. Its place is kept where
+-- it has a number; a peer that gives none (Node) sends nothing meanwhile.
+function commands.NODE_HANDLE(self, envelope, descriptor)
+  local number, inbox = envelope.number, self._inbox
+  self:tell({ cmd = descriptor and "NODE_HANDLE_ACK" or "NODE_HANDLE_NACK", number = number })
+  if inbox:awaits(number) then
+    if descriptor then
+      inbox:found(number, descriptor)
+      hand_out(self)
+    end
+  elseif descriptor or number ~= nil then
+    arrive(self, {
+      value = envelope.msg,
+      fd = descriptor or nil,
+      open = open_handle(self, envelope),
+      lost = not descriptor and number or nil,
+    })
+  end
+end
+
+function commands.NODE_HANDLE_LOST(self, envelope)
+  if self._inbox:awaits(envelope.number) then
+    self._inbox:found(envelope.number)
+    hand_out(self)
+  end
+end
+
+local function after_answer(self)
+  if self._transfers:is_empty() then
+    self._core:allow_posting(not self._disconnecting)
+  end
+  settle(self)
+end
+
+function commands.NODE_HANDLE_ACK(self, envelope)
+  self._transfers:acknowledged(envelope.number)
+  after_answer(self)
+end
+
+function commands.NODE_HANDLE_NACK(self, envelope)
+  self._transfers:refused(envelope.number)
+  after_answer(self)
+end
+
+local function on_internal(self, envelope, descriptor, ...)
+  for _, other in ipairs { ... } do
+    fd.close(other)
+  end
+  local command = type(envelope) == "table" and commands[envelope.cmd]
+  if command then
+    command(self, envelope, descriptor)
+  elseif descriptor then
+    fd.close(descriptor)
+  end
+end
+
+-- Life ----------------------------------------------------------------------
+
+local function on_end(self, failure)
   self._disconnecting, self._ended = true, true
   self.on_disconnecting()
   self._core:close()
@@ -102,43 +212,59 @@ local function ended(self, failure)
   end
 end
 
-local function closed(self)
+local function on_closed(self)
   open_channels[self] = nil
-  settle(self, math.huge, closed_error())
+  self._transfers:close()
+  self._callbacks:close(self._sent, closed_error())
   self.on_close()
+end
+
+local function callbacks_of(self)
+  return {
+    on_message = function(...)
+      on_message(self, ...)
+    end,
+    on_internal = function(...)
+      on_internal(self, ...)
+    end,
+    on_sent = function(offset)
+      self._sent = offset
+      settle(self)
+    end,
+    on_end = function(failure)
+      on_end(self, failure)
+    end,
+    on_closed = function()
+      on_closed(self)
+    end,
+  }
 end
 
 --- Opens the end that a descriptor is.
 ---@param descriptor integer the channel's from then on
 ---@param owner mw.Emitter
----@param opts? { serialization?: "msgpack"|"json", max_backlog?: integer }
+---@param opts? { serialization?: "msgpack"|"json", max_backlog?: integer, exit_flush_timeout?: integer }
 ---@return mw.Channel
 function Channel.open(descriptor, owner, opts)
-  local self = setmetatable({ owner = owner }, Channel)
-  self._max_backlog = opts and opts.max_backlog or default_max_backlog
-  self._waiting, self._first, self._last = {}, 1, 0
-  self._core = assert(core.open(descriptor, opts and opts.serialization or "msgpack", {
-    on_message = function(value)
-      deliver(self, value)
-    end,
-    on_internal = function() end,
-    on_sent = function(offset)
-      settle(self, offset)
-      close_if_sent(self)
-    end,
-    on_end = function(failure)
-      ended(self, failure)
-    end,
-    on_closed = function()
-      closed(self)
-    end,
-  }))
+  opts = opts or {}
+  local self = setmetatable({ owner = owner, _sent = 0, _flush_timeout = opts.exit_flush_timeout }, Channel)
+  local serialization = opts.serialization or "msgpack"
+  self._max_backlog = opts.max_backlog or default_max_backlog
+  self._as_text = serialization == "json"
+  self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
+  self._transfers, self._behind = Transfers.new(self), 0
+  local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
+  self._core = assert(core.open(descriptor, serialization, callbacks_of(self), limits))
+  self.post = self._core:poster()
   open_channels[self] = true
+  follow_listener(self)
   self._core:read_start()
   return self
 end
 
--- (message[, handle][, options][, callback]) -> callback
+-- Messages out --------------------------------------------------------------
+
+-- ([handle][, options][, callback]) -> handle, options, callback
 local function check_arguments(message, handle, opts, callback)
   if message == nil then
     errors.misuse "send: bad argument 'message' (value expected, got nil; mw.null can be sent) (ERR_MISSING_ARGS)"
@@ -151,32 +277,98 @@ local function check_arguments(message, handle, opts, callback)
   options.optional("send", "options", opts, options.table)
   options.check("send", opts or {}, { keep_open = options.boolean })
   options.optional("send", "callback", callback, options.callback)
-  if handle ~= nil then
+  if handle ~= nil and not handles().type_of(handle) then
     errors.misuse("send: bad argument 'handle' (this can't be sent: %s) (ERR_INVALID_HANDLE_TYPE)", options.show(handle))
   end
-  return callback
+  return handle, opts, callback
 end
 
-local function refuse(owner, err, callback)
-  if callback then
+-- Tells of a failure in its turn: behind the callbacks of what was sent before.
+local function refuse(self, owner, err, callback)
+  if not callback then
+    tick.add(owner.emit, owner, "error", err)
+  elseif not self or self._ended then
     tick.add(callback, err)
   else
-    tick.add(owner.emit, owner, "error", err)
+    self._callbacks:add { fn = callback, err = err }
+    self._callbacks:sent(self._sent)
+    wait_for_callbacks(self)
   end
   return false
 end
 
-local function queue(self, message)
+local function queue(self, value, internal, descriptor)
   if self._core:pending() > self._max_backlog then
     return nil, errors.system("ENOBUFS", "send on the channel")
   end
-  local offset, pending, problem = self._core:send(message, false)
+  local offset, pending, problem = self._core:send(value, internal, descriptor)
   if problem then
-    errors.misuse("send: %s", problem)
+    return nil, nil, problem
   elseif not offset then
     return nil, errors.system(pending, "send on the channel")
   end
   return offset, pending
+end
+
+local function queue_envelope(self, envelope, descriptor)
+  local copy, code = fd.dup(descriptor)
+  if not copy then
+    return nil, errors.system(code, "send on the channel")
+  end
+  local offset, pending, problem = queue(self, envelope, true, copy)
+  if not offset then
+    fd.close(copy)
+  end
+  return offset, pending, problem
+end
+
+-- Sends the message around the handle, and keeps the handle until it is there.
+local function queue_handle(self, message, parcel, callback)
+  local envelope = parcel.fields
+  envelope.cmd, envelope.msg, envelope.number = "NODE_HANDLE", message, self._transfers:next_number()
+  local offset, pending, problem = queue_envelope(self, envelope, parcel.fd)
+  if not offset then
+    fd.close(parcel.fd)
+    return nil, pending, problem and problem:gsub("message%.msg", "message", 1)
+  end
+  self._core:allow_posting(false)
+  self._transfers:add { envelope = envelope, fd = parcel.fd, callback = callback }
+  if callback then
+    callback.unacknowledged = true
+  end
+  if parcel.sent then
+    parcel.sent()
+  end
+  return offset, pending
+end
+
+-- Node's advice for what is sent behind a handle that is under way: the first
+-- may be followed by more, the others not.
+local function keeps_up(self, pending, was_busy)
+  self._behind = was_busy and self._behind + 1 or 0
+  return pending < high_water_mark and self._behind <= 1
+end
+
+local function send(self, message, handle, opts, fn)
+  local was_busy = not self._transfers:is_empty()
+  local callback = fn and { fn = fn }
+  local parcel = handle ~= nil and handles().pack(handle, opts and opts.keep_open, self._as_text)
+  local offset, pending, problem
+  if parcel then
+    offset, pending, problem = queue_handle(self, message, parcel, callback)
+  else
+    offset, pending, problem = queue(self, message, false)
+  end
+  if problem then
+    errors.misuse("send: %s", problem)
+  elseif not offset then
+    return refuse(self, self.owner, pending, fn)
+  elseif callback then
+    callback.offset = offset
+    self._callbacks:add(callback)
+    self._core:want_sent(true)
+  end
+  return keeps_up(self, pending, was_busy)
 end
 
 --- Sends a message for an owner whose channel is `self`, nil once it is closed.
@@ -188,25 +380,19 @@ end
 ---@param ... any
 ---@return boolean
 function Channel.send(self, owner, message, ...)
-  local callback = check_arguments(message, ...)
+  local handle, opts, callback = check_arguments(message, ...)
   if not self or self._disconnecting then
-    return refuse(owner, closed_error(), callback)
+    return refuse(self, owner, closed_error(), callback)
   end
-  local offset, pending = queue(self, message)
-  if not offset then
-    return refuse(owner, pending, callback)
-  elseif callback then
-    self._last = self._last + 1
-    self._waiting[self._last] = { offset = offset, callback = callback }
-    self._core:want_sent(true)
-  end
-  return pending < high_water_mark
+  return send(self, message, handle, opts, callback)
 end
 
---- Closes the channel once all that was sent has gone out.
+--- Closes the channel once all that was sent has gone out, and the peer has
+--- every handle.
 ---@return true
 function Channel:disconnect()
   self._disconnecting = true
+  self._core:allow_posting(false)
   self.on_disconnecting()
   self._core:want_sent(true)
   tick.add(close_if_sent, self)
@@ -215,16 +401,16 @@ end
 
 --- The variables that tell a child about its end.
 ---@param descriptor integer the child's
----@param serialization? "msgpack"|"json"
----@param flush_timeout? integer how long its exit may take
+---@param opts { serialization?: "msgpack"|"json", exit_flush_timeout?: integer }
 ---@return table<string, string|false> false: not to be set
-function Channel.variables(descriptor, serialization, flush_timeout)
-  if serialization == "json" then
+function Channel.variables(descriptor, opts)
+  if opts.serialization == "json" then
     return { NODE_CHANNEL_FD = tostring(descriptor), NODE_CHANNEL_SERIALIZATION_MODE = "json", MW_CHANNEL_FD = false }
   end
+  local timeout = opts.exit_flush_timeout
   return {
     MW_CHANNEL_FD = tostring(descriptor),
-    MW_EXIT_FLUSH_TIMEOUT = flush_timeout and ("%d"):format(flush_timeout) or false,
+    MW_EXIT_FLUSH_TIMEOUT = timeout and ("%d"):format(timeout) or false,
     NODE_CHANNEL_FD = false,
     NODE_CHANNEL_SERIALIZATION_MODE = false,
   }
@@ -244,7 +430,7 @@ end
 
 --- The same by itself, as listeners come and go: not after a ref() or unref().
 ---@param referenced boolean
-function Channel:_follow_listeners(referenced)
+function Channel:follow(referenced)
   if not self._by_hand then
     local method = referenced and "ref" or "unref"
     self._core[method](self._core)
@@ -252,8 +438,9 @@ function Channel:_follow_listeners(referenced)
 end
 
 exit.add_flusher(function(timeout)
-  local deadline = system.hrtime() + timeout * 1000000
+  local start = system.hrtime()
   for self in pairs(open_channels) do
+    local deadline = start + (self._flush_timeout or timeout) * 1000000
     self._core:drain(math.max(0, (deadline - system.hrtime()) // 1000000))
   end
 end)

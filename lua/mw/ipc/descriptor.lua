@@ -2,7 +2,6 @@
 -- has no type of its own.
 
 local core = require "mw.core.fd"
-local emitter = require "mw.emitter"
 local handle_stream = require "mw.stream.handle"
 local net = require "mw.net"
 local socket = require "mw.core.socket"

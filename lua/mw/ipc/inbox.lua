@@ -31,19 +31,20 @@ function Inbox:put(arrival)
   end
 end
 
---- Tells that a lost handle has come after all, or, without a descriptor, that
---- it never will. A number that nobody waits for is ignored.
+--- Whether a handle of this number is to come again.
+---@param number any
+---@return boolean
+function Inbox:awaits(number)
+  return number ~= nil and self._lost[number] ~= nil
+end
+
+--- Tells that such a handle has come, or, without a descriptor, never will.
 ---@param number any
 ---@param fd integer?
----@return boolean known the descriptor is ours from then on
 function Inbox:found(number, fd)
-  local arrival = number ~= nil and self._lost[number]
-  if not arrival then
-    return false
-  end
+  local arrival = self._lost[number]
   self._lost[number] = nil
   arrival.lost, arrival.fd = nil, fd
-  return true
 end
 
 local function take(self)

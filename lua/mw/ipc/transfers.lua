@@ -17,11 +17,11 @@ local max_retries = 3
 local Transfers = {}
 Transfers.__index = Transfers
 
---- Makes an empty list. `send(envelope, descriptor)` sends a copy of both.
----@param send fun(envelope: table, descriptor: integer?)
+--- Makes an empty list, of those that are sent on a channel.
+---@param channel mw.Channel
 ---@return mw.Transfers
-function Transfers.new(send)
-  return setmetatable({ _send = send, _by_number = {}, _first = 1, _last = 0 }, Transfers)
+function Transfers.new(channel)
+  return setmetatable({ _channel = channel, _by_number = {}, _first = 1, _last = 0 }, Transfers)
 end
 
 ---@return boolean
@@ -72,7 +72,7 @@ function Transfers:acknowledged(number)
 end
 
 local function give_up(self, transfer)
-  self._send { cmd = "NODE_HANDLE_LOST", number = transfer.number }
+  self._channel:tell { cmd = "NODE_HANDLE_LOST", number = transfer.number }
   finish(self, transfer)
   io.stderr:write "mwrun: a handle did not reach the receiving process: it has too many descriptors open\n"
 end
@@ -87,19 +87,15 @@ function Transfers:refused(number)
     return give_up(self, transfer)
   end
   transfer.retries = transfer.retries + 1
-  self._send(transfer.envelope, transfer.fd)
+  self._channel:tell(transfer.envelope, fd.dup(transfer.fd))
 end
 
 --- Closes all: the channel has ended.
 function Transfers:close()
-  while not self:is_empty() do
-    fd.close(self._by_number[self._first].fd)
-    self._by_number[self._first] = nil
-    self._first = self._first + 1
-    while not self:is_empty() and not self._by_number[self._first] do
-      self._first = self._first + 1
-    end
+  for _, transfer in pairs(self._by_number) do
+    fd.close(transfer.fd)
   end
+  self._by_number, self._first = {}, self._last + 1
 end
 
 return Transfers

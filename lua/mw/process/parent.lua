@@ -34,8 +34,15 @@ function M.attach(process, events)
     events:emit "disconnect"
   end
 
-  function process.send(message, ...)
-    return Channel.send(process.channel, events, message, ...)
+  local post = channel.post
+  function process.send(message, handle, opts, callback)
+    if handle == nil and opts == nil and callback == nil then
+      local keeps_up = post(message)
+      if keeps_up ~= nil then
+        return keeps_up
+      end
+    end
+    return Channel.send(process.channel, events, message, handle, opts, callback)
   end
 
   function process.disconnect()
@@ -48,14 +55,14 @@ end
 
 --- Keeps the loop alive for the channel as long as somebody listens to it.
 ---@param events mw.Emitter
----@param event any the event that has got its first listener, or lost its last
+---@param event any the event whose listeners have changed
 function M.follow_listeners(events, event)
   if not channel or (event ~= "message" and event ~= "disconnect") then
     return
   end
-  channel:_follow_listeners(events:listener_count "message" + events:listener_count "disconnect" > 0)
-  if events:listener_count "message" > 0 then
-    channel:release()
+  channel:follow(events:listener_count "message" + events:listener_count "disconnect" > 0)
+  if event == "message" then
+    channel:listeners_changed()
   end
 end
 
