@@ -13,13 +13,13 @@
 #include "ipc/send_queue.h"
 
 enum {
-  READ_SIZE = 64 * 1024,
-  FLUSH_SIZE = 64 * 1024,  /* so much does not wait for the end of the turn */
-  READS_A_TURN = 8,        /* then others have their turn */
-  KEPT_SIZE = 1024 * 1024, /* of memory for what comes in, when idle */
-  FDS_A_READ = 253,        /* SCM_MAX_FD: no sender can put in more */
-  FDS_WAITING_MAX = 1024,  /* more than any frames can lack */
-  RETRY_DELAY = 10,        /* ms, while too many descriptors are under way */
+  READ_MIN = 16 * 1024, /* room for what comes in, of a quiet channel */
+  READ_MAX = 256 * 1024,
+  FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
+  READS_A_TURN = 8,       /* then others have their turn */
+  FDS_A_READ = 253,       /* SCM_MAX_FD: no sender can put in more */
+  FDS_WAITING_MAX = 1024, /* more than any frames can lack */
+  RETRY_DELAY = 10,       /* ms, while too many descriptors are under way */
   HANDLE_COUNT = 3
 };
 
@@ -41,6 +41,7 @@ struct mw_channel {
   uint64_t told; /* the offset of the last on_sent */
 
   struct mw_buffer in;
+  size_t read_size; /* room for the next read, which grows with the flow */
   struct mw_fd_queue in_fds;
   size_t seen; /* of the frame that has not come whole */
 
@@ -251,7 +252,7 @@ static int take_control(struct mw_channel *channel, struct msghdr *message) {
 /* Reads once; returns the count, 0 at the end, or a negative code. */
 static int read_once(struct mw_channel *channel) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_A_READ * sizeof(int))];
-  if (!mw_buffer_reserve(&channel->in, READ_SIZE))
+  if (!mw_buffer_reserve(&channel->in, channel->read_size))
     return UV_ENOMEM;
   struct iovec vector = {channel->in.bytes + channel->in.length,
                          channel->in.capacity - channel->in.length};
@@ -269,6 +270,8 @@ static int read_once(struct mw_channel *channel) {
   if (error)
     return error;
   channel->in.length += (size_t)count;
+  if ((size_t)count == vector.iov_len && channel->read_size < READ_MAX)
+    channel->read_size *= 2;
   return (int)count;
 }
 
@@ -306,16 +309,18 @@ static int handle_frame(struct mw_channel *channel,
   return channel->events->on_frame(channel->user, frame);
 }
 
-/* Forgets bytes that were handled, and the memory after a large message. */
+/* Forgets bytes that were handled, and the memory when the flow ends. */
 static void drop_handled(struct mw_channel *channel, size_t count) {
   struct mw_buffer *in = &channel->in;
   if (count == 0)
     return;
   in->length -= count;
-  if (in->length == 0 && in->capacity > KEPT_SIZE)
+  memmove(in->bytes, in->bytes + count, in->length);
+  if (in->length == 0 && count < in->capacity / 8 &&
+      in->capacity > 2 * READ_MIN) {
     mw_buffer_free(in);
-  else
-    memmove(in->bytes, in->bytes + count, in->length);
+    channel->read_size = READ_MIN;
+  }
 }
 
 /* Hands out every frame that has come whole, and keeps the rest. */
@@ -441,6 +446,7 @@ int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
   made->events = events;
   made->user = user;
   made->out.framing = framing;
+  made->read_size = READ_MIN;
   int error = init_handles(made, loop);
   if (error) {
     free(made);

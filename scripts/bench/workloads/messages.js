@@ -1,5 +1,5 @@
-// A forked child sends messages as fast as they are taken; prints messages a
-// second. Arguments: serialization, count, "small" or bytes of a string.
+// A forked child sends messages as fast as they are taken, a batch (at most
+// 1 MiB of strings) after the callback of the last; prints messages a second. Arguments: serialization, count, "small" or bytes of a string.
 
 const { fork } = require("child_process");
 
@@ -8,11 +8,12 @@ const count = Number(countText);
 
 if (process.send) {
   const message = kind === "small" ? { id: 12345, cmd: "update", data: "x".repeat(26) } : "x".repeat(Number(kind));
+  const batch = kind === "small" ? 1000 : Math.max(1, Math.floor(1048576 / message.length));
   let sent = 0;
   const sendMore = () => {
     while (sent < count) {
       sent++;
-      if (sent % 1000 === 0) return process.send(message, sendMore);
+      if (sent % batch === 0) return process.send(message, sendMore);
       process.send(message);
     }
   };
