@@ -67,8 +67,9 @@ local lua_order = {
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
   ["mw.ipc.channel"] = words "child_process process",
+  ["mw.ipc.descriptor"] = words "process",
   ["mw.process.signals"] = words "child_process",
-  ["mw.stream.handle"] = words "child_process net",
+  ["mw.stream.handle"] = words "child_process ipc net",
   ["mw.stream.readable"] = words "process",
   ["mw.stream.writable"] = words "process",
 }

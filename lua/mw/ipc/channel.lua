@@ -16,6 +16,8 @@ local tick = require "mw.tick"
 ---@class mw.Channel
 ---@field owner mw.Emitter gets `message` (value, handle) and `disconnect`
 ---@field post fun(message: any): boolean? sends a plain message the quick way; nil where send() must look
+---@field as_text boolean whether it carries JSON, and so no bytes that are not text
+---@field socket_lists mw.SocketLists? once a connection of a server has gone over it
 ---@field on_disconnecting fun() called when nothing can be sent any more
 ---@field on_close fun() called once, when the connection is over
 local Channel = { __name = "mw.channel" }
@@ -70,7 +72,7 @@ end
 local function arrive(self, arrival)
   local owner, inbox = self.owner, self._inbox
   if inbox.count == 0 and not arrival.lost and owner:listener_count "message" > 0 then
-    owner:emit("message", arrival.value, arrival.open and arrival:open())
+    owner:emit("message", arrival.value, arrival.open and arrival.open(arrival.fd))
     return
   end
   inbox:put(arrival)
@@ -107,16 +109,12 @@ function Channel:read_to_end()
   self._core:read_start()
 end
 
-local function open_descriptor(arrival)
-  return require("mw.ipc.descriptor").new(arrival.fd)
-end
-
 -- A message that a program of any kind has sent together with a descriptor.
 local function on_message(self, value, descriptor, ...)
   for _, other in ipairs { ... } do
     fd.close(other)
   end
-  arrive(self, { value = value, fd = descriptor or nil, open = descriptor and open_descriptor })
+  arrive(self, { value = value, fd = descriptor or nil, open = descriptor and handles().open_descriptor or nil })
 end
 
 -- Handles -------------------------------------------------------------------
@@ -136,14 +134,6 @@ function Channel:tell(envelope, descriptor)
   return offset ~= nil
 end
 
-local function open_handle(self, envelope)
-  return function(arrival)
-    local descriptor = arrival.fd
-    arrival.fd = nil
-    return descriptor and handles().open(envelope, descriptor, self._as_text, self._socket_lists)
-  end
-end
-
 -- Without its descriptor it is refused, and comes again. Its place is kept where
 -- it has a number; a peer that gives none (Node) sends nothing meanwhile.
 function commands.NODE_HANDLE(self, envelope, descriptor)
@@ -158,7 +148,7 @@ function commands.NODE_HANDLE(self, envelope, descriptor)
     arrive(self, {
       value = envelope.msg,
       fd = descriptor or nil,
-      open = open_handle(self, envelope),
+      open = handles().opener(envelope, self),
       lost = not descriptor and number or nil,
     })
   end
@@ -188,6 +178,18 @@ function commands.NODE_HANDLE_NACK(self, envelope)
   after_answer(self)
 end
 
+-- Counts of connections.
+local function on_socket_command(self, envelope)
+  local lists = handles().lists_of(self)
+  if envelope.key ~= nil then
+    lists.commands[envelope.cmd](lists, envelope.key, envelope)
+  end
+end
+
+for _, command in ipairs { "GET_COUNT", "COUNT", "NOTIFY_CLOSE", "ALL_CLOSED" } do
+  commands["NODE_SOCKET_" .. command] = on_socket_command
+end
+
 local function on_internal(self, envelope, descriptor, ...)
   for _, other in ipairs { ... } do
     fd.close(other)
@@ -215,6 +217,9 @@ end
 local function on_closed(self)
   open_channels[self] = nil
   self._transfers:close()
+  if self.socket_lists then
+    self.socket_lists:close()
+  end
   self._callbacks:close(self._sent, closed_error())
   self.on_close()
 end
@@ -250,7 +255,7 @@ function Channel.open(descriptor, owner, opts)
   local self = setmetatable({ owner = owner, _sent = 0, _flush_timeout = opts.exit_flush_timeout }, Channel)
   local serialization = opts.serialization or "msgpack"
   self._max_backlog = opts.max_backlog or default_max_backlog
-  self._as_text = serialization == "json"
+  self.as_text = serialization == "json"
   self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
   self._transfers, self._behind = Transfers.new(self), 0
   local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
@@ -352,7 +357,7 @@ end
 local function send(self, message, handle, opts, fn)
   local was_busy = not self._transfers:is_empty()
   local callback = fn and { fn = fn }
-  local parcel = handle ~= nil and handles().pack(handle, opts and opts.keep_open, self._as_text)
+  local parcel = handle ~= nil and handles().pack(handle, opts and opts.keep_open, self)
   local offset, pending, problem
   if parcel then
     offset, pending, problem = queue_handle(self, message, parcel, callback)

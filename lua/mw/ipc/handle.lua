@@ -7,6 +7,7 @@ local core = require "mw.core.fd"
 local dgram = require "mw.dgram"
 local net = require "mw.net"
 local socket = require "mw.core.socket"
+local socket_lists = require "mw.ipc.socket_lists"
 local uv = require "luv"
 
 local M = {}
@@ -17,7 +18,7 @@ local M = {}
 ---@field unread string? bytes of a socket that nobody has had
 ---@field unwritten string? bytes that wait to be written to it
 ---@field sent fun()? to be called once it is on its way: the sender's object ends
----@field socket mw.Socket? the socket that it is
+---@field server mw.Server? that counts the connection
 
 ---@class mw.HandleType
 ---@field pack fun(object: any, keep_open: boolean?): mw.Parcel?
@@ -64,7 +65,7 @@ types["net.Socket"] = {
     if not made then
       return nil
     end
-    made.socket = object
+    made.server = object._server
     if not keep_open then
       made.unread, made.unwritten = object:_bytes_under_way()
       function made.sent()
@@ -169,14 +170,15 @@ end
 --- it has none: it is closed, or was sent before.
 ---@param object any of a type that can be sent
 ---@param keep_open boolean?
----@param as_text boolean whether bytes must become text, for JSON
+---@param channel mw.Channel that it is to be sent on
 ---@return mw.Parcel?
-function M.pack(object, keep_open, as_text)
+function M.pack(object, keep_open, channel)
   local name = type_of(object)
   local made = types[name].pack(object, keep_open)
   if made then
     made.fields.type = name
-    add_bytes(made, as_text)
+    made.fields.key = made.server and M.lists_of(channel):send(made.server)
+    add_bytes(made, channel.as_text)
   end
   return made
 end
@@ -190,13 +192,7 @@ local function bytes_of(envelope, name, as_text)
   return as_text and to_bytes(bytes) or bytes
 end
 
---- Makes the object that a message tells of. Nil where it cannot be made; then
---- the descriptor is closed.
----@param envelope table
----@param fd integer ours from then on
----@param as_text boolean
----@return any
-function M.open(envelope, fd, as_text)
+local function open(envelope, fd, as_text)
   local kind = types[envelope.type]
   local object = kind and kind.open(fd, {
     unread = bytes_of(envelope, "unread", as_text),
@@ -207,6 +203,37 @@ function M.open(envelope, fd, as_text)
     core.close(fd)
   end
   return object or nil
+end
+
+--- Takes note of a handle that has come; returns a function that makes the
+--- object of it: fn(fd), where the descriptor is the object's from then on. That
+--- returns nil where it cannot be made, or is not there: fd is nil.
+---@param envelope table
+---@param channel mw.Channel that it has come on
+---@return fun(fd: integer?): any
+function M.opener(envelope, channel)
+  local left = envelope.key ~= nil and M.lists_of(channel):receive(envelope.key)
+  return function(fd)
+    local object = fd and open(envelope, fd, channel.as_text)
+    if left and object and object.once then
+      object:once("close", left)
+    elseif left then
+      left()
+    end
+    return object
+  end
+end
+
+--- Makes the object for a descriptor that has come without a type.
+---@type fun(fd: integer?): mw.Descriptor?
+M.open_descriptor = Descriptor.new
+
+--- The counts of connections that went over a channel.
+---@param channel mw.Channel
+---@return mw.SocketLists
+function M.lists_of(channel)
+  channel.socket_lists = channel.socket_lists or socket_lists.new(channel)
+  return channel.socket_lists
 end
 
 return M

@@ -36,7 +36,7 @@ function Server.set_listen_provider(fn)
 end
 
 local function new(opts)
-  return setmetatable({ listening = false, _options = opts, _connections = 0 }, Server)
+  return setmetatable({ listening = false, _options = opts, _connections = 0, _shares = {}, _shares_open = 0 }, Server)
 end
 
 --- Makes a server. `fn` listens to `connection`. Options: allow_half_open
@@ -79,7 +79,7 @@ function Server:_joined(socket)
 end
 
 local function emit_close_if_over(self)
-  if self._close_is_due and self._connections == 0 then
+  if self._close_is_due and self._connections == 0 and self._shares_open == 0 then
     self._close_is_due = nil
     self:emit "close"
   end
@@ -93,19 +93,32 @@ function Server:_left()
   end
 end
 
---- Goes on counting a connection that is handed over to somebody else, until
---- the function returned is called.
----@param socket mw.Socket
----@return fun() release
-function Server:_lent(socket)
-  socket._server = nil
-  local is_released = false
-  return function()
-    if not is_released then
-      is_released = true
-      self:_left()
-    end
+-- `close` waits for the connections that another process has.
+local function wait_for_share(self, share)
+  self._shares_open = self._shares_open + 1
+  share:when_empty(function()
+    self._shares_open = self._shares_open - 1
+    tick.add(emit_close_if_over, self)
+  end)
+end
+
+---@class mw.ServerShare connections of a server that another process has
+---@field count fun(self: mw.ServerShare, done: fun(count: integer))
+---@field when_empty fun(self: mw.ServerShare, done: fun())
+
+--- Goes on counting what is handed to another process.
+---@param share mw.ServerShare the same for all that go there
+function Server:_share(share)
+  self._shares[share] = true
+  if self._close_is_due then
+    wait_for_share(self, share)
   end
+end
+
+--- That process is gone.
+---@param share mw.ServerShare
+function Server:_unshare(share)
+  self._shares[share] = nil
 end
 
 -- Who it was, for the event `drop`.
@@ -351,8 +364,26 @@ function Server:close(callback)
     end)
   end
   self._close_is_due = true
+  for share in pairs(self._shares) do
+    wait_for_share(self, share)
+  end
   tick.add(emit_close_if_over, self)
   return self
+end
+
+local function count_all(self, done)
+  local total, left = self._connections, 1
+  local function add(count)
+    total, open = total + count, open - 1
+    if open == 0 then
+      done(total)
+    end
+  end
+  for share in pairs(self._shares) do
+    open = open + 1
+    share:count(add)
+  end
+  add(0)
 end
 
 --- How many connections are open, those that were handed to other processes
@@ -361,7 +392,9 @@ end
 ---@return integer count
 function Server:get_connections(callback)
   return task.answer("the number of connections", callback, function(done)
-    tick.add(done, nil, self._connections)
+    count_all(self, function(count)
+      tick.add(done, nil, count)
+    end)
   end)
 end
 

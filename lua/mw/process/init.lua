@@ -213,6 +213,21 @@ function process.kill(pid, signal)
   return true
 end
 
+--- Wraps an open descriptor, so that it can be sent to another process: the
+--- object has `fd`, `kind`, `close()`, and `stream` where it can be one. Nil and
+--- EBADF for a number that is not open.
+---@param fd integer ours or anybody's in this process; closed once it was sent, unless `keep_open` is set there
+---@return mw.Descriptor?
+---@return mw.Error? err
+function process.fd(fd)
+  options.argument("fd", "fd", fd, options.integer(0, 2147483647))
+  local descriptor, code = require("mw.ipc.descriptor").new(math.tointeger(fd))
+  if not descriptor then
+    return nil, errors.system(code, ("fd %d"):format(fd))
+  end
+  return descriptor
+end
+
 --- Nanoseconds of a clock that only goes forward, from an unnamed time on.
 ---@return integer
 function process.hrtime()
