@@ -66,16 +66,14 @@ local function flush(self, queue, err)
   end
 end
 
-local function set_buffer_sizes(self)
-  for _, name in ipairs { "recv_buffer_size", "send_buffer_size" } do
-    local size = self["_" .. name]
-    local ok, err = true, nil
-    if size then
-      ok, err = self["set_" .. name](self, size)
-    end
-    if not ok then
-      self:emit("error", err)
-    end
+local function set_buffer_size(self, name)
+  local size = self["_" .. name]
+  if not size then
+    return
+  end
+  local ok, err = self["set_" .. name](self, size)
+  if not ok then
+    self:emit("error", err)
   end
 end
 
@@ -84,7 +82,8 @@ local function begin(self)
     return
   end
   self._state, self._on_bound = "bound", nil
-  set_buffer_sizes(self)
+  set_buffer_size(self, "recv_buffer_size")
+  set_buffer_size(self, "send_buffer_size")
   self:_start_receiving()
   self:emit "listening"
   local queue = self._queue
@@ -192,7 +191,7 @@ end
 ---@return mw.Error? err
 function Binding:bind(...)
   local opts, callback = arguments(...)
-  local closed = failure.if_closed(self)
+  local closed = failure.if_closing(self)
   if closed then
     return nil, closed
   elseif self._state ~= "unbound" then

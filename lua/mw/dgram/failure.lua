@@ -20,14 +20,23 @@ function M.at(code, syscall, address, port)
   return err
 end
 
---- Why a socket takes no more calls; nil where it does.
+local function not_running()
+  local code = "ERR_SOCKET_DGRAM_NOT_RUNNING"
+  return errors.new(code, code .. ": the socket is closed")
+end
+
+--- Why a socket can't be asked nor told anything; nil where it can.
 ---@param socket mw.DgramSocket
 ---@return mw.Error?
 function M.if_closed(socket)
-  if not socket._handle or socket._close_is_due then
-    local code = "ERR_SOCKET_DGRAM_NOT_RUNNING"
-    return errors.new(code, code .. ": the socket is closed")
-  end
+  return not socket._handle and not_running() or nil
+end
+
+--- Why a socket takes nothing more to do, which is so since close() was called.
+---@param socket mw.DgramSocket
+---@return mw.Error?
+function M.if_closing(socket)
+  return (not socket._handle or socket._close_is_due) and not_running() or nil
 end
 
 --- Raises where an argument is not what its check expects.

@@ -60,7 +60,7 @@ function Peer:connect(port, address, callback)
   failure.check("connect", "port", port, check_port, "ERR_SOCKET_BAD_PORT")
   options.optional("connect", "address", address, options.text)
   options.optional("connect", "callback", callback, options.callback)
-  local closed = failure.if_closed(self)
+  local closed = failure.if_closing(self)
   if closed then
     return nil, closed
   elseif self._peer ~= "none" then

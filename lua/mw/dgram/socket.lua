@@ -117,14 +117,15 @@ local function receive(self)
 end
 
 --- Begins to receive on the next turn of the loop: what comes for a listener
---- that a new task adds, or who got this socket in a message, waits in the kernel.
+--- that a new task adds, or who got this socket in a message, waits in the
+--- kernel.
 function Socket:_start_receiving()
   timers.set_immediate(receive, self)
 end
 
 --- Makes a socket over a luv handle that is bound, and is the socket's from
---- then on. It can send at once; receiving begins on the next turn of
---- the loop. There is no event `listening`.
+--- then on. It can send at once; receiving begins on the next turn of the loop.
+--- There is no event `listening`.
 ---@param handle userdata
 ---@param type? "udp4"|"udp6" found out where absent
 ---@return mw.DgramSocket
@@ -177,7 +178,7 @@ end
 ---@return mw.Error? err where the socket is closed; the callback gets it as well
 function Socket:send(...)
   local message, port, address, callback = sending.arguments(self._peer == "connected", ...)
-  local closed = failure.if_closed(self)
+  local closed = failure.if_closing(self)
   if closed then
     if callback then
       tick.add(callback, closed)

@@ -65,10 +65,27 @@ describe("close", function()
     socket:bind(udp.port(other), "127.0.0.1")
     socket:send("x", 9)
     socket:close()
-    assert.is_true(socket:wait("close", 5000) or socket.destroyed)
     eventually(function()
       return socket.destroyed
     end)
+  end)
+
+  it("lets what waits for the bind go first, with all settings", function()
+    local receiver <close> = udp.bound()
+    local size
+    local socket = dgram.create_socket { type = "udp4", recv_buffer_size = 10000 }
+    socket:send("x", udp.port(receiver))
+    socket:on("listening", function()
+      size = socket:get_recv_buffer_size()
+    end)
+    socket:close()
+    for method, arguments in pairs { bind = {}, connect = { 9 }, send = { "x", 9 } } do
+      local _, err = socket[method](socket, table.unpack(arguments))
+      assert.equal("ERR_SOCKET_DGRAM_NOT_RUNNING", err.code)
+    end
+    assert.is_true(socket:wait("close", 5000))
+    assert.equal(20000, size)
+    assert.equal("x", (receiver:wait("message", 5000)))
   end)
 
   it("comes with the end of a scope", function()

@@ -382,25 +382,78 @@ describe("send", function()
     end)
   )
 
-  it(
-    "takes more than the kernel has room for",
-    with_sockets(function()
+  -- The loopback interface always has room: the handle says that it has none.
+  local function without_room(test)
+    return with_sockets(function()
       sender:bind(0, "127.0.0.1")
       sender:wait("listening", 5000)
-      sender:set_send_buffer_size(4096)
-      local called, text = 0, ("x"):rep(2000)
-      for _ = 1, 300 do
-        sender:send(text, port, function(err, size)
-          assert.is_nil(err)
-          assert.equal(2000, size)
-          called = called + 1
-        end)
-      end
-      eventually(function()
-        return called == 300
+      local handle = sender._handle
+      local full = {
+        try_send = function()
+          return nil, "EAGAIN: resource temporarily unavailable", "EAGAIN"
+        end,
+      }
+      sender._handle = setmetatable(full, {
+        __index = function(_, name)
+          return function(_, ...)
+            return handle[name](handle, ...)
+          end
+        end,
+      })
+      test()
+    end)
+  end
+
+  it(
+    "waits until the kernel has room",
+    without_room(function()
+      local result
+      sender:send("x", port)
+      sender:send("yz", port, function(...)
+        result = table.pack(...)
       end)
+      assert.is_nil(result)
+      assert.equal("x", (receiver:wait("message", 5000)))
+      eventually(function()
+        return result
+      end)
+      assert.same({ n = 2, nil, 2 }, result)
       assert.equal(0, sender:get_send_queue_count())
       assert.equal(0, sender:get_send_queue_size())
+    end)
+  )
+
+  it(
+    "tells what goes wrong after that to the callback, else to the event",
+    without_room(function()
+      local told
+      sender:send(("x"):rep(65508), port, function(err)
+        told = err
+      end)
+      eventually(function()
+        return told
+      end)
+      assert.equal("EMSGSIZE", told.code)
+      assert.matches("send 127.0.0.1:" .. port, tostring(told), 1, true)
+      sender:send(("x"):rep(65508), port)
+      local _, err = sender:wait("message", 5000)
+      assert.equal("EMSGSIZE", err.code)
+    end)
+  )
+
+  it(
+    "calls back once where the socket is closed before that",
+    without_room(function()
+      local calls = 0
+      for _ = 1, 3 do
+        sender:send("x", port, function()
+          calls = calls + 1
+        end)
+      end
+      udp.close(sender)
+      eventually(function()
+        return calls == 3
+      end)
     end)
   )
 end)
