@@ -174,6 +174,7 @@ local function revive(self)
   self._final_called, self._final_over, self._source_over = nil, nil, nil
   self._end_scheduled, self._started, self._was_read = nil, nil, nil
   self._read_error, self._peer, self.write = nil, nil, nil
+  self._queued_before, self._reset, self._reset_is_due = nil, nil, nil
   set_state(self, self.high_water_mark)
 end
 
@@ -221,7 +222,11 @@ function Socket:_connect(opts, listener)
     tick.add(self.destroy, self, failure.at(code, "connect", opts.path or opts.host, opts.port))
     return self
   end
-  if self.destroyed then
+  if self.destroyed and not self.closed then
+    return self:once("close", function()
+      self:_connect(opts, listener)
+    end)
+  elseif self.destroyed then
     revive(self)
   end
   if listener then
@@ -344,8 +349,8 @@ end
 -- A slow reader who takes some of what waits is not idle.
 function Socket:_idled()
   local queued = self._handle and self._handle:get_write_queue_size() or 0
-  local before = self._queued_when_idle or self._bytes_taken
-  self._queued_when_idle = queued
+  local before = self._queued_before or self._bytes_taken -- all of it, at first
+  self._queued_before = queued
   if queued > 0 and queued ~= before then
     return self._idle:touch()
   end

@@ -279,6 +279,25 @@ describe("connect", function()
     sockets.close(accepted, server)
   end)
 
+  it("waits for the close of a socket that is just ending", function()
+    local client, accepted, server = sockets.pair()
+    local events = sockets.record(client, "close", "connect")
+    accepted:resume()
+    server:on("connection", sockets.resume)
+    client:destroy()
+    client:connect(server:address().port, "127.0.0.1")
+    eventually(function()
+      return #events == 2
+    end)
+    assert.equal("close connect", sockets.names(events))
+    client:write "alive"
+    eventually(function()
+      return server:get_connections() == 1
+    end)
+    assert.is_falsy(client.closed)
+    sockets.close(client, server)
+  end)
+
   it("is refused on a socket that has a connection", function()
     local client, accepted, server = sockets.pair()
     client:connect(server:address().port, "127.0.0.1")
@@ -301,6 +320,29 @@ describe("connect", function()
       end)
     end
     sockets.close(server)
+  end)
+end)
+
+describe("connect without descriptors", function()
+  it("fails by EMFILE, for TCP and Unix sockets, and so does listen()", function()
+    local code = [[
+      local net = require "mw.net"
+      local function report(socket)
+        socket:on("error", function(err) print(err.code, err.syscall) end)
+      end
+      collectgarbage "stop"
+      while io.open "/dev/null" do end
+      report(net.connect(80, "127.0.0.1"))
+      report(net.connect "/tmp/socket")
+      report(net.create_server():listen(0))
+    ]]
+    local result = children.lua(code, { limits = { nofile = 32 } })
+    local lines = {}
+    for line in result.stdout:gmatch "[^\n]+" do
+      lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    assert.same({ "EMFILE\tconnect", "EMFILE\tconnect", "EMFILE\tlisten" }, lines)
   end)
 end)
 
