@@ -286,14 +286,6 @@ local function write_after_end(self, _, callback)
   return false
 end
 
-function Socket:_destroy_when_over()
-  if self._end_emitted and not self.allow_half_open and not self._finishing then
-    self:finish()
-    self.write = write_after_end
-  end
-  HandleStream._destroy_when_over(self)
-end
-
 -- The server it came from counts it no more.
 local function leave_server(self)
   local server = self._server
@@ -301,6 +293,43 @@ local function leave_server(self)
   if server then
     server:_left()
   end
+end
+
+-- Both sides have ended, and the handle is closed. What was not read stays
+-- readable; where there is nothing, nobody needs to ask for the end.
+local function source_over(self)
+  if self._ended then
+    tick.add(leave_server, self)
+    self:_end_unread()
+  end
+end
+
+-- After our end, that of the peer is looked for although nobody may ever read
+-- again: a handler that answers by finish() has done its part.
+local function await_end(self)
+  if self._ended then
+    return source_over(self)
+  end
+  self._on_source_end = function()
+    source_over(self)
+  end
+  self:_read_ahead()
+end
+
+function Socket:_destroy_when_over()
+  if self._end_emitted and not self.allow_half_open and not self._finishing then
+    self:finish()
+    self.write = write_after_end
+  elseif self._finish_emitted and not self._end_emitted then
+    await_end(self)
+  end
+  HandleStream._destroy_when_over(self)
+end
+
+-- Who has finished, and does not read, has no use for the news that the peer
+-- went away.
+function Socket:_error_is_taken()
+  return HandleStream._error_is_taken(self) or self._finish_emitted and self:listener_count "data" == 0
 end
 
 function Socket:_destroy(done)

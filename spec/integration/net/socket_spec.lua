@@ -484,6 +484,21 @@ describe("A socket", function()
     sockets.close(client, server)
   end)
 
+  it("that has finished keeps what comes for who reads it later", function()
+    local client, accepted, server = sockets.pair(nil, { allow_half_open = true })
+    local text = ("0123456789"):rep(100000)
+    client:finish "go"
+    accepted:finish(text)
+    mw.sleep(30)
+    assert.is_true(client.bytes_read <= 2 * 65536)
+    local got = children.collect(client)
+    eventually(function()
+      return client.closed
+    end)
+    assert.is_true(got() == text)
+    sockets.close(accepted, server)
+  end)
+
   it("ends at once by destroy(), with an error where it gets one", function()
     local client, accepted, server = sockets.pair()
     accepted:resume()
