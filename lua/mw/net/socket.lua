@@ -9,9 +9,9 @@ local arguments = require "mw.net.arguments"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local failure = require "mw.net.failure"
-local look_up = require "mw.net.look_up"
 local native = require "mw.net.native"
 local options = require "mw.options"
+local properties = require "mw.net.properties"
 local tick = require "mw.tick"
 
 ---@class mw.Socket: mw.HandleStream
@@ -31,13 +31,11 @@ local tick = require "mw.tick"
 ---@field local_family "IPv4"|"IPv6"|nil
 local Socket = emitter.class("mw.net.socket", HandleStream)
 
-local computed = {}
-
 -- Most reads are of methods and of fields that are there: they come first.
 function Socket:__index(key)
   local value = Socket[key]
-  if value == nil and computed[key] then
-    return computed[key](self)
+  if value == nil and properties[key] then
+    return properties[key](self)
   end
   return value
 end
@@ -76,8 +74,6 @@ local function watch_token(self, token)
   self._token, self._on_abort = token, abort
   token:on("abort", abort)
 end
-
--- Connections -------------------------------------------------------------
 
 -- What was asked of the socket before it had a handle.
 local function apply_settings(self)
@@ -125,7 +121,7 @@ local function connected(self, err, handle)
 end
 
 -- Tells the listeners what a name stands for.
-local function emit_lookup(self, host, err, addresses)
+local function emit_lookup(self, err, addresses, host)
   if err ~= nil then
     self:emit("lookup", err, nil, nil, host)
     return
@@ -133,29 +129,6 @@ local function emit_lookup(self, host, err, addresses)
   for _, entry in ipairs(addresses) do
     self:emit("lookup", nil, entry.address, entry.family, host)
   end
-end
-
-local function connect_host(self, opts, given, on_done)
-  local host = opts.host or "localhost"
-  local is_name = address.is_ip(host) == 0
-  local attempt = self._attempt
-  look_up.look_up(host, opts, function(err, addresses)
-    if self._attempt ~= attempt or self.destroyed then
-      return
-    end
-    if is_name then
-      emit_lookup(self, host, err, addresses)
-    end
-    if self.destroyed then
-      return
-    elseif err ~= nil then
-      return on_done(err)
-    end
-    self._connector = Connector.to_host(addresses, opts, given, on_done)
-    if not self.connecting then
-      self._connector = nil -- it has failed at once
-    end
-  end)
 end
 
 local function take_settings(self, opts)
@@ -182,17 +155,13 @@ local function start_connecting(self, opts)
   local given = self._handle
   self._handle = nil
   self.connecting = true
-  self._attempt = (self._attempt or 0) + 1
   take_settings(self, opts)
   self:_touch()
-  local function on_done(err, handle)
+  self._connector = Connector.start(opts, given, function(err, handle)
     connected(self, err, handle)
-  end
-  if opts.path then
-    self._connector = Connector.to_path(opts.path, given, on_done)
-  else
-    connect_host(self, opts, given, on_done)
-  end
+  end, function(err, addresses, host)
+    emit_lookup(self, err, addresses, host)
+  end)
 end
 
 local function is_connected(self)
@@ -235,8 +204,6 @@ function Socket:_connect(opts, listener)
   start_connecting(self, opts)
   return self
 end
-
--- The stream --------------------------------------------------------------
 
 function Socket:_touch()
   if self._idle then
@@ -349,8 +316,6 @@ function Socket:_emit_close()
   self:emit("close", self.errored ~= nil)
 end
 
--- What it can be asked for --------------------------------------------------
-
 --- Emits `timeout`, and does nothing else, whenever for so long nothing was
 --- read or written; 0 ends this. (Node: socket.setTimeout)
 ---@param ms number milliseconds
@@ -458,69 +423,11 @@ function Socket:unref()
   return HandleStream.unref(self)
 end
 
-local function name_of(self, method)
-  return self._handle and self._handle[method] and address.of(self._handle[method](self._handle))
-end
-
 --- Our side of the connection; an empty table where there is none.
 ---@return mw.Address|{}
 function Socket:address()
-  return name_of(self, "getsockname") or {}
+  return self._handle and address.of(self._handle:getsockname()) or {}
 end
-
--- It is remembered, for who asks after the end.
-local function peer(self)
-  self._peer = self._peer or name_of(self, "getpeername")
-  return self._peer or {}
-end
-
-function computed:remote_address()
-  return peer(self).address
-end
-
-function computed:remote_port()
-  return peer(self).port
-end
-
-function computed:remote_family()
-  return peer(self).family
-end
-
-function computed:local_address()
-  return self:address().address
-end
-
-function computed:local_port()
-  return self:address().port
-end
-
-function computed:local_family()
-  return self:address().family
-end
-
-function computed:pending()
-  return not self._handle or self.connecting
-end
-
-function computed:buffer_size()
-  return self._pending_bytes
-end
-
-function computed:bytes_written()
-  local current = self._current and #self._current.chunk or 0
-  return self._bytes_taken + self._pending_bytes - current
-end
-
-function computed:ready_state()
-  if self.connecting then
-    return "opening"
-  end
-  local readable = not self.destroyed and self._handle ~= nil and not self._end_emitted
-  local writable = not self.destroyed and self._handle ~= nil and not self._finishing
-  return readable and (writable and "open" or "read_only") or writable and "write_only" or "closed"
-end
-
--- To other processes --------------------------------------------------------
 
 --- Calls `fn([err])` once nothing waits to be written, at once where nothing
 --- does; with an error where the socket ends before that.
@@ -642,8 +549,8 @@ function Socket:_set_up(opts)
 end
 
 function Socket:__tostring()
-  local name = peer(self)
-  return ("mw.net.socket (%s)"):format(name.address and address.text(name.address, name.port) or self.ready_state)
+  local peer = self.remote_address
+  return ("mw.net.socket (%s)"):format(peer and address.text(peer, self.remote_port) or self.ready_state)
 end
 
 return Socket
