@@ -1,7 +1,6 @@
 /*
  * Sockets that libuv 1.44 can't make: bound with SO_REUSEPORT, with an abstract
- * name, or bound at once, so that the refusal comes from here and not from a
- * later listen.
+ * name, or so that a refusal of bind(2) is told at once.
  *
  * Owns nothing: descriptors are plain ints that the caller closes, or gives to
  * a libuv handle. Each is born close-on-exec and non-blocking. Called by

@@ -1,14 +1,15 @@
 -- Brings one connection about: tries the addresses of a host, one after the
 -- other, until one answers.
 
+local address = require "mw.net.address"
 local failure = require "mw.net.failure"
+local look_up = require "mw.net.look_up"
 local native = require "mw.net.native"
 local socket = require "mw.core.socket"
 local tick = require "mw.tick"
 local timers = require "mw.timers"
 
 ---@class mw.Connector
----@field on_done fun(err: mw.Error?, handle: userdata?)
 local Connector = { __name = "mw.connector" }
 Connector.__index = Connector
 
@@ -47,7 +48,7 @@ end
 local function settle(self, err, handle)
   self._handle = nil
   stop_timer(self)
-  self.on_done(err, handle)
+  self._on_done(err, handle)
 end
 
 local try_next
@@ -106,30 +107,24 @@ function try_next(self)
   limit_attempt(self, target)
 end
 
-local function new(opts, given, on_done)
-  return setmetatable({ _opts = opts, _given = given, on_done = on_done, _errors = {}, _index = 0 }, Connector)
-end
-
---- Connects to the first address that answers. Where all fail, the error is
---- that of the first, and has all of them as `errors`.
----@param addresses mw.HostAddress[]
----@param opts table port local_address local_port auto_select_family auto_select_family_attempt_timeout
----@param given? userdata a handle to connect, a new one for each address where absent
----@param on_done fun(err: mw.Error?, handle: userdata?)
----@return mw.Connector
-function Connector.to_host(addresses, opts, given, on_done)
-  local self = new(opts, given, on_done)
-  local is_one = given or opts.auto_select_family == false
-  self._addresses = is_one and { addresses[1] } or in_turn(addresses)
-  try_next(self)
-  return self
-end
-
-local function answer_path(self, err, handle)
-  if self._is_cancelled then
-    return handle and handle:close()
-  end
-  self.on_done(err, handle)
+-- Tells on_lookup what a name stands for, then tries that.
+local function try_host(self, host)
+  local opts = self._opts
+  look_up.look_up(host, opts, function(err, addresses)
+    if self._is_cancelled then
+      return
+    elseif address.is_ip(host) == 0 then
+      self._on_lookup(err, addresses, host)
+    end
+    if self._is_cancelled then
+      return -- by who was told
+    elseif err ~= nil then
+      return settle(self, err)
+    end
+    local is_one = self._given or opts.auto_select_family == false
+    self._addresses = is_one and { addresses[1] } or in_turn(addresses)
+    try_next(self)
+  end)
 end
 
 -- A handle that exists already.
@@ -140,36 +135,50 @@ local function connect_given(self, path)
       return -- given up
     elseif err then
       drop_handle(self)
-      return self.on_done(failure.from_luv(err, nil, "connect", path))
+      return self._on_done(failure.from_luv(err, nil, "connect", path))
     end
     settle(self, nil, self._given)
   end)
 end
 
---- Connects to a Unix socket.
----@param path string
----@param given? userdata
----@param on_done fun(err: mw.Error?, handle: userdata?)
----@return mw.Connector
-function Connector.to_path(path, given, on_done)
-  local self = new({}, given, on_done)
-  if given then
-    connect_given(self, path)
-    return self
+local function answer_path(self, err, handle)
+  if self._is_cancelled then
+    return handle and handle:close()
+  end
+  settle(self, err, handle)
+end
+
+local function try_path(self, path)
+  if self._given then
+    return connect_given(self, path)
   end
   local fd, code = socket.connect_unix(path)
-  local handle
-  if fd then
-    handle, code = native.open(fd)
-  end
+  local handle = fd and assert(native.open(fd))
   tick.add(answer_path, self, not handle and failure.at(code, "connect", path) or nil, handle)
+end
+
+--- Starts to connect. One of the addresses of a host has to answer; where all
+--- fail, the error is that of the first, and has all of them as `errors`.
+---@param opts table path, or port host family hints lookup local_address local_port auto_select_family
+--- auto_select_family_attempt_timeout
+---@param given? userdata a handle to connect, a new one for each address where absent
+---@param on_done fun(err: any, handle: userdata?) called later, and once
+---@param on_lookup fun(err: any, addresses: mw.HostAddress[]?, host: string) called before, for a name
+---@return mw.Connector
+function Connector.start(opts, given, on_done, on_lookup)
+  local self = setmetatable({ _opts = opts, _given = given, _errors = {}, _index = 0 }, Connector)
+  self._on_done, self._on_lookup = on_done, on_lookup
+  if opts.path then
+    try_path(self, opts.path)
+  else
+    try_host(self, opts.host or "localhost")
+  end
   return self
 end
 
---- Gives up; `on_done` is not called any more.
+--- Gives up; nobody is told anything any more.
 function Connector:cancel()
   self._is_cancelled = true
-  self._index = #(self._addresses or {})
   drop_handle(self)
 end
 

@@ -374,13 +374,13 @@ end
 local function count_all(self, done)
   local total, left = self._connections, 1
   local function add(count)
-    total, open = total + count, open - 1
-    if open == 0 then
+    total, left = total + count, left - 1
+    if left == 0 then
       done(total)
     end
   end
   for share in pairs(self._shares) do
-    open = open + 1
+    left = left + 1
     share:count(add)
   end
   add(0)

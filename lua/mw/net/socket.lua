@@ -9,9 +9,9 @@ local arguments = require "mw.net.arguments"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local failure = require "mw.net.failure"
-local look_up = require "mw.net.look_up"
 local native = require "mw.net.native"
 local options = require "mw.options"
+local properties = require "mw.net.properties"
 local tick = require "mw.tick"
 
 ---@class mw.Socket: mw.HandleStream
@@ -31,13 +31,11 @@ local tick = require "mw.tick"
 ---@field local_family "IPv4"|"IPv6"|nil
 local Socket = emitter.class("mw.net.socket", HandleStream)
 
-local computed = {}
-
 -- Most reads are of methods and of fields that are there: they come first.
 function Socket:__index(key)
   local value = Socket[key]
-  if value == nil and computed[key] then
-    return computed[key](self)
+  if value == nil and properties[key] then
+    return properties[key](self)
   end
   return value
 end
@@ -76,8 +74,6 @@ local function watch_token(self, token)
   self._token, self._on_abort = token, abort
   token:on("abort", abort)
 end
-
--- Connections -------------------------------------------------------------
 
 -- What was asked of the socket before it had a handle.
 local function apply_settings(self)
@@ -125,7 +121,7 @@ local function connected(self, err, handle)
 end
 
 -- Tells the listeners what a name stands for.
-local function emit_lookup(self, host, err, addresses)
+local function emit_lookup(self, err, addresses, host)
   if err ~= nil then
     self:emit("lookup", err, nil, nil, host)
     return
@@ -133,29 +129,6 @@ local function emit_lookup(self, host, err, addresses)
   for _, entry in ipairs(addresses) do
     self:emit("lookup", nil, entry.address, entry.family, host)
   end
-end
-
-local function connect_host(self, opts, given, on_done)
-  local host = opts.host or "localhost"
-  local is_name = address.is_ip(host) == 0
-  local attempt = self._attempt
-  look_up.look_up(host, opts, function(err, addresses)
-    if self._attempt ~= attempt or self.destroyed then
-      return
-    end
-    if is_name then
-      emit_lookup(self, host, err, addresses)
-    end
-    if self.destroyed then
-      return
-    elseif err ~= nil then
-      return on_done(err)
-    end
-    self._connector = Connector.to_host(addresses, opts, given, on_done)
-    if not self.connecting then
-      self._connector = nil -- it has failed at once
-    end
-  end)
 end
 
 local function take_settings(self, opts)
@@ -174,6 +147,7 @@ local function revive(self)
   self._final_called, self._final_over, self._source_over = nil, nil, nil
   self._end_scheduled, self._started, self._was_read = nil, nil, nil
   self._read_error, self._peer, self.write = nil, nil, nil
+  self._queued_before, self._reset, self._reset_is_due = nil, nil, nil
   set_state(self, self.high_water_mark)
 end
 
@@ -181,17 +155,13 @@ local function start_connecting(self, opts)
   local given = self._handle
   self._handle = nil
   self.connecting = true
-  self._attempt = (self._attempt or 0) + 1
   take_settings(self, opts)
   self:_touch()
-  local function on_done(err, handle)
+  self._connector = Connector.start(opts, given, function(err, handle)
     connected(self, err, handle)
-  end
-  if opts.path then
-    self._connector = Connector.to_path(opts.path, given, on_done)
-  else
-    connect_host(self, opts, given, on_done)
-  end
+  end, function(err, addresses, host)
+    emit_lookup(self, err, addresses, host)
+  end)
 end
 
 local function is_connected(self)
@@ -221,7 +191,11 @@ function Socket:_connect(opts, listener)
     tick.add(self.destroy, self, failure.at(code, "connect", opts.path or opts.host, opts.port))
     return self
   end
-  if self.destroyed then
+  if self.destroyed and not self.closed then
+    return self:once("close", function()
+      self:_connect(opts, listener)
+    end)
+  elseif self.destroyed then
     revive(self)
   end
   if listener then
@@ -230,8 +204,6 @@ function Socket:_connect(opts, listener)
   start_connecting(self, opts)
   return self
 end
-
--- The stream --------------------------------------------------------------
 
 function Socket:_touch()
   if self._idle then
@@ -281,14 +253,6 @@ local function write_after_end(self, _, callback)
   return false
 end
 
-function Socket:_destroy_when_over()
-  if self._end_emitted and not self.allow_half_open and not self._finishing then
-    self:finish()
-    self.write = write_after_end
-  end
-  HandleStream._destroy_when_over(self)
-end
-
 -- The server it came from counts it no more.
 local function leave_server(self)
   local server = self._server
@@ -296,6 +260,43 @@ local function leave_server(self)
   if server then
     server:_left()
   end
+end
+
+-- Both sides have ended, and the handle is closed. What was not read stays
+-- readable; where there is nothing, nobody needs to ask for the end.
+local function source_over(self)
+  if self._ended then
+    tick.add(leave_server, self)
+    self:_end_unread()
+  end
+end
+
+-- After our end, that of the peer is looked for although nobody may ever read
+-- again: a handler that answers by finish() has done its part.
+local function await_end(self)
+  if self._ended then
+    return source_over(self)
+  end
+  self._on_source_end = function()
+    source_over(self)
+  end
+  self:_read_ahead()
+end
+
+function Socket:_destroy_when_over()
+  if self._end_emitted and not self.allow_half_open and not self._finishing then
+    self:finish()
+    self.write = write_after_end
+  elseif self._finish_emitted and not self._end_emitted then
+    await_end(self)
+  end
+  HandleStream._destroy_when_over(self)
+end
+
+-- Who has finished, and does not read, has no use for the news that the peer
+-- went away.
+function Socket:_error_is_taken()
+  return HandleStream._error_is_taken(self) or self._finish_emitted and self:listener_count "data" == 0
 end
 
 function Socket:_destroy(done)
@@ -314,8 +315,6 @@ end
 function Socket:_emit_close()
   self:emit("close", self.errored ~= nil)
 end
-
--- What it can be asked for --------------------------------------------------
 
 --- Emits `timeout`, and does nothing else, whenever for so long nothing was
 --- read or written; 0 ends this. (Node: socket.setTimeout)
@@ -344,8 +343,8 @@ end
 -- A slow reader who takes some of what waits is not idle.
 function Socket:_idled()
   local queued = self._handle and self._handle:get_write_queue_size() or 0
-  local before = self._queued_when_idle or self._bytes_taken
-  self._queued_when_idle = queued
+  local before = self._queued_before or self._bytes_taken -- all of it, at first
+  self._queued_before = queued
   if queued > 0 and queued ~= before then
     return self._idle:touch()
   end
@@ -424,69 +423,11 @@ function Socket:unref()
   return HandleStream.unref(self)
 end
 
-local function name_of(self, method)
-  return self._handle and self._handle[method] and address.of(self._handle[method](self._handle))
-end
-
 --- Our side of the connection; an empty table where there is none.
 ---@return mw.Address|{}
 function Socket:address()
-  return name_of(self, "getsockname") or {}
+  return self._handle and address.of(self._handle:getsockname()) or {}
 end
-
--- It is remembered, for who asks after the end.
-local function peer(self)
-  self._peer = self._peer or name_of(self, "getpeername")
-  return self._peer or {}
-end
-
-function computed:remote_address()
-  return peer(self).address
-end
-
-function computed:remote_port()
-  return peer(self).port
-end
-
-function computed:remote_family()
-  return peer(self).family
-end
-
-function computed:local_address()
-  return self:address().address
-end
-
-function computed:local_port()
-  return self:address().port
-end
-
-function computed:local_family()
-  return self:address().family
-end
-
-function computed:pending()
-  return not self._handle or self.connecting
-end
-
-function computed:buffer_size()
-  return self._pending_bytes
-end
-
-function computed:bytes_written()
-  local current = self._current and #self._current.chunk or 0
-  return self._bytes_taken + self._pending_bytes - current
-end
-
-function computed:ready_state()
-  if self.connecting then
-    return "opening"
-  end
-  local readable = not self.destroyed and self._handle ~= nil and not self._end_emitted
-  local writable = not self.destroyed and self._handle ~= nil and not self._finishing
-  return readable and (writable and "open" or "read_only") or writable and "write_only" or "closed"
-end
-
--- To other processes --------------------------------------------------------
 
 --- What has to go with the connection to another process: the bytes that were
 --- read from it and that nobody has had, and those that wait to be written.
@@ -585,8 +526,8 @@ function Socket:_set_up(opts)
 end
 
 function Socket:__tostring()
-  local name = peer(self)
-  return ("mw.net.socket (%s)"):format(name.address and address.text(name.address, name.port) or self.ready_state)
+  local peer = self.remote_address
+  return ("mw.net.socket (%s)"):format(peer and address.text(peer, self.remote_port) or self.ready_state)
 end
 
 return Socket

@@ -482,6 +482,11 @@ function Readable:_read_ahead()
   read_more(self)
 end
 
+-- Emits `end` although nobody reads, where nothing is left to be read.
+function Readable:_end_unread()
+  emit_end_later(self)
+end
+
 -- Reads the source to its end although nobody may ever read the stream: calls
 -- `on_end` once the source is over. What a reader has not taken stays
 -- readable, up to a buffer's worth where nobody has shown interest.

@@ -236,6 +236,47 @@ describe("The listener of connections", function()
     sockets.close(server)
   end)
 
+  it("has done its part by finish(): the connection ends with the peer", function()
+    local kinds = {
+      function(socket)
+        socket:finish "answer"
+      end,
+      function(socket)
+        socket:read()
+        socket:finish "answer"
+      end,
+      function(socket)
+        socket:read(1) -- and leaves the rest
+        socket:finish "answer"
+      end,
+    }
+    for _, kind in ipairs(kinds) do
+      local server, port = sockets.listen(kind)
+      local client = connect(port)
+      client:write "question"
+      assert.equal("answer", client:read())
+      assert.equal(1, server:get_connections())
+      client:destroy()
+      server:close()
+      assert(server:wait("close", 5000))
+      assert.equal(0, server:get_connections())
+    end
+  end)
+
+  it("that has finished is not told by an uncaught exception that the peer went away", function()
+    local server, port = sockets.listen(function(socket)
+      socket:finish "answer"
+    end)
+    local list = uncaught(function()
+      local client = connect(port)
+      assert.equal("answer", client:read())
+      client:reset_and_destroy()
+      server:close()
+      assert(server:wait("close", 5000))
+    end)
+    assert.same({}, list)
+  end)
+
   it("may be several, and one of once", function()
     local seen = {}
     local server, port = sockets.listen(function()

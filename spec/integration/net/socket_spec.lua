@@ -1,4 +1,3 @@
-local child_process = require "mw.child_process"
 local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
 local misuse = require "spec.support.misuse"
@@ -279,6 +278,25 @@ describe("connect", function()
     sockets.close(accepted, server)
   end)
 
+  it("waits for the close of a socket that is just ending", function()
+    local client, accepted, server = sockets.pair()
+    local events = sockets.record(client, "close", "connect")
+    accepted:resume()
+    server:on("connection", sockets.resume)
+    client:destroy()
+    client:connect(server:address().port, "127.0.0.1")
+    eventually(function()
+      return #events == 2
+    end)
+    assert.equal("close connect", sockets.names(events))
+    client:write "alive"
+    eventually(function()
+      return server:get_connections() == 1
+    end)
+    assert.is_falsy(client.closed)
+    sockets.close(client, server)
+  end)
+
   it("is refused on a socket that has a connection", function()
     local client, accepted, server = sockets.pair()
     client:connect(server:address().port, "127.0.0.1")
@@ -301,6 +319,29 @@ describe("connect", function()
       end)
     end
     sockets.close(server)
+  end)
+end)
+
+describe("connect without descriptors", function()
+  it("fails by EMFILE, for TCP and Unix sockets, and so does listen()", function()
+    local code = [[
+      local net = require "mw.net"
+      local function report(socket)
+        socket:on("error", function(err) print(err.code, err.syscall) end)
+      end
+      collectgarbage "stop"
+      while io.open "/dev/null" do end
+      report(net.connect(80, "127.0.0.1"))
+      report(net.connect "/tmp/socket")
+      report(net.create_server():listen(0))
+    ]]
+    local result = children.lua(code, { limits = { nofile = 32 } })
+    local lines = {}
+    for line in result.stdout:gmatch "[^\n]+" do
+      lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    assert.same({ "EMFILE\tconnect", "EMFILE\tconnect", "EMFILE\tlisten" }, lines)
   end)
 end)
 
@@ -440,6 +481,21 @@ describe("A socket", function()
     assert.equal("EPIPE", sockets.failure(accepted).code)
     assert.equal("EPIPE", told.code)
     sockets.close(client, server)
+  end)
+
+  it("that has finished keeps what comes for who reads it later", function()
+    local client, accepted, server = sockets.pair(nil, { allow_half_open = true })
+    local text = ("0123456789"):rep(100000)
+    client:finish "go"
+    accepted:finish(text)
+    mw.sleep(30)
+    assert.is_true(client.bytes_read <= 2 * 65536)
+    local got = children.collect(client)
+    eventually(function()
+      return client.closed
+    end)
+    assert.is_true(got() == text)
+    sockets.close(accepted, server)
   end)
 
   it("ends at once by destroy(), with an error where it gets one", function()
@@ -587,44 +643,29 @@ describe("set_timeout", function()
 end)
 
 describe("The death of a peer", function()
-  local code = [[
-    local net = require "mw.net"
-    local role, port = ...
-    if role == "server" then
-      net.create_server(function(socket) socket:write "hello" end):listen(0, "127.0.0.1", function(self) end)
-    else
-      net.connect(tonumber(port), "127.0.0.1"):write "hello"
-    end
-  ]]
-
   it("shows as the end, or as ECONNRESET, on the other side", function()
-    local scripts = require "spec.support.scratch".new()
-    local path = scripts:write("client.lua", code)
+    local code = [[
+      local socket = require "mw.net".connect(%d, "127.0.0.1")
+      socket:on("data", function() print "reading" socket:pause() end)
+    ]]
     local result
     local server, port = sockets.listen(function(socket)
       socket:write(("z"):rep(5000000))
-      repeat
-        local data, err = socket:read()
-        result = not data and (err and err.code or "end")
-      until result
+      local data, err = socket:read()
+      result = data or err and err.code or "end"
     end)
-    local keep = [[ require "mw.timers".set_timeout(function() end, 60000) ]]
-    local child = child_process.spawn(mw.process.exec_path, { "-e", keep, path, "client", tostring(port) })
-    eventually(function()
-      return server:get_connections() == 1
-    end)
-    mw.sleep(20)
+    local child = children.start_lua(code:format(port))
+    assert.equal("reading", child.stdout:lines()())
     child:kill "SIGKILL"
     child:wait "close"
     eventually(function()
       return result
     end)
-    assert.is_true(result == "end" or result == "ECONNRESET" or result == "EPIPE")
+    assert.is_true(result == "end" or result == "ECONNRESET" or result == "EPIPE", result)
     eventually(function()
       return server:get_connections() == 0
     end)
     sockets.close(server)
-    scripts:remove()
   end)
 
   it("brings out at its exit what it wrote before", function()

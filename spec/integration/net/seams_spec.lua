@@ -2,158 +2,24 @@
 -- sockets.
 
 local children = require "spec.support.children"
+local core = require "mw.core.fd"
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
 local net = require "mw.net"
 local sockets = require "spec.support.sockets"
 local uv = require "luv"
 
-describe("_hand_over", function()
-  it("gives the handle and what was read and not had; the socket ends", function()
-    local client, accepted, server = sockets.pair()
-    client:write "first second"
-    assert.equal("first ", accepted:read(6))
-    local events = sockets.record(accepted, "error", "close", "end", "data")
-    accepted:set_timeout(10)
-    local handle, unread = accepted:_hand_over()
-    assert.equal("second", unread)
-    assert.is_false(handle:is_closing())
-    eventually(function()
-      return accepted.closed
-    end)
-    mw.sleep(20)
-    assert.same({ { "close", n = 1, false } }, events)
-    assert.is_nil((accepted:_hand_over()))
-    local heir = net.Socket.adopt(handle, { unread = unread })
-    client:finish " third"
-    assert.equal("second", heir:read())
-    assert.equal(" third", heir:read())
-    heir:finish "answer"
-    assert.equal("answer", client:read())
-    sockets.close(client, heir, server)
-  end)
-
-  it("gives no bytes where all were had", function()
-    local client, accepted, server = sockets.pair()
-    local handle, unread = accepted:_hand_over()
-    assert.is_nil(unread)
-    handle:close()
-    assert.is_nil((client:read()))
-    sockets.close(client, server)
-  end)
-
-  it("includes the beginning of a character", function()
-    local client, accepted, server = sockets.pair()
-    accepted:set_encoding "utf8"
-    client:write "a\xc3"
-    assert.equal("a", accepted:read())
-    local handle, unread = accepted:_hand_over()
-    assert.equal("\xc3", unread)
-    handle:close()
-    sockets.close(client, server)
-  end)
-
-  it("leaves the socket as it is with keep_open", function()
-    local client, accepted, server = sockets.pair()
-    client:write "one two"
-    assert.equal("one ", accepted:read(4))
-    local handle, unread = accepted:_hand_over(true)
-    assert.is_nil(unread)
-    assert.is_false(handle:is_closing())
-    assert.equal("two", accepted:read())
-    accepted:write "still"
-    assert.equal("still", client:read())
-    sockets.close(client, accepted, server)
-  end)
-
-  it("gives nothing of a socket that has none, or has ended", function()
-    assert.is_nil((net.Socket.new():_hand_over()))
-    local client, accepted, server = sockets.pair()
-    client:destroy()
-    assert.is_nil((client:_hand_over()))
-    accepted:destroy()
-    sockets.close(client, accepted, server)
-  end)
-
-  it("is refused while bytes wait to be written; _when_flushed tells when", function()
-    local client, accepted, server = sockets.pair()
-    local text = ("0123456789"):rep(1000000)
-    client:write(text)
-    local flushed, failure = false, nil
-    client:_when_flushed(function(err)
-      flushed, failure = true, err
-    end)
-    assert.is_false(flushed)
-    local handle, err = client:_hand_over()
-    assert.is_nil(handle)
-    assert.equal("EBUSY", err.code)
-    local got = children.collect(accepted)
-    eventually(function()
-      return flushed
-    end)
-    assert.is_nil(failure)
-    handle = client:_hand_over()
-    local heir = net.Socket.adopt(handle)
-    heir:finish "end"
-    eventually(function()
-      return #got() == #text + 3
-    end)
-    assert.is_true(got() == text .. "end")
-    sockets.close(accepted, heir, server)
-  end)
-
-  it("_when_flushed answers at once where nothing waits, and by an error after the end", function()
-    local client, accepted, server = sockets.pair()
-    local answers = {}
-    client:_when_flushed(function(err)
-      answers[1] = err or "flushed"
-    end)
-    assert.equal("flushed", answers[1])
-    client:write(("x"):rep(10000000))
-    client:_when_flushed(function(err)
-      answers[2] = err
-    end)
-    client:destroy()
-    client:_when_flushed(function(err)
-      answers[3] = err
-    end)
-    assert.equal("ERR_SOCKET_CLOSED", answers[3].code)
-    eventually(function()
-      return answers[2]
-    end)
-    assert.equal("ERR_STREAM_DESTROYED", answers[2].code)
-    sockets.close(client, accepted, server)
-  end)
-end)
+-- The connection of a socket, as another process would get it.
+local function give_away(socket)
+  local copy = core.dup(socket:fileno())
+  socket:_give_away()
+  return net._open_handle(copy)
+end
 
 describe("A server's count", function()
-  it("includes a connection that is lent until it is released", function()
-    local client, accepted, server = sockets.pair()
-    local release = accepted._server:_lent(accepted)
-    local handle = accepted:_hand_over()
-    eventually(function()
-      return accepted.closed
-    end)
-    assert.equal(1, server:get_connections())
-    local closed = false
-    server:close(function()
-      closed = true
-    end)
-    handle:close()
-    mw.sleep(10)
-    assert.is_false(closed)
-    release()
-    release()
-    eventually(function()
-      return closed
-    end)
-    assert.equal(0, server:get_connections())
-    sockets.close(client)
-  end)
-
   it("includes a connection that is adopted for it", function()
     local client, accepted, server = sockets.pair()
-    local handle = accepted:_hand_over()
+    local handle = give_away(accepted)
     eventually(function()
       return server:get_connections() == 0
     end)
@@ -298,7 +164,7 @@ describe("A listen provider", function()
     assert.equal(80, server:address().port)
     net.set_listen_provider(nil)
     local client, accepted, other = sockets.pair()
-    assert.is_true(server:_take(accepted:_hand_over(), "unread"))
+    assert.is_true(server:_take(give_away(accepted), "unread"))
     eventually(function()
       return got == "unread"
     end)
@@ -314,7 +180,7 @@ describe("A listen provider", function()
       dropped = who
     end)
     local client, accepted, other = sockets.pair()
-    local handle = accepted:_hand_over()
+    local handle = give_away(accepted)
     assert.is_false(server:_take(handle))
     assert.equal("127.0.0.1", dropped.remote_address)
     assert.is_true(handle:is_closing())
