@@ -56,7 +56,7 @@ describe("A forked script", function()
   it("ends with its parent, unless it was made to be on its own", function()
     local code = [[
       local process = require "mw.process"
-      print(child_process.fork(arg[1], { stdio = { "ignore", "ignore", "ignore", "ipc" }, %s }).pid)
+      print(child_process.fork(arg[1], { stdio = { "ignore", "ignore", "ignore", "ipc" }, exit_flush_timeout = 100, %s }).pid)
       io.stdout:flush()
       process.kill(process.pid, "SIGKILL")
     ]]

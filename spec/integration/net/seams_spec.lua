@@ -1,7 +1,6 @@
 -- What the channel between processes and the cluster need of servers and
 -- sockets.
 
-local children = require "spec.support.children"
 local core = require "mw.core.fd"
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
