@@ -138,7 +138,8 @@ describe("Bytes that were read from a socket, and not taken,", function()
     local child, arrivals = transfers.start(
       [[
       process.on("message", function(_, socket)
-        mw.go(function() process.send(socket:read()) socket:destroy() end)
+        process.send(socket:readable_length())
+        socket:destroy()
       end)
     ]],
       opts
@@ -147,8 +148,7 @@ describe("Bytes that were read from a socket, and not taken,", function()
     client:write "one two"
     assert.equal("one", accepted:read(3))
     child:send("socket", accepted, { keep_open = true })
-    client:write "three"
-    assert.equal("three", (transfers.arrived(arrivals)))
+    assert.equal(0, (transfers.arrived(arrivals)))
     assert.equal(" two", accepted:read())
     sockets.close(client, accepted, server)
     transfers.end_of(child)
@@ -194,11 +194,9 @@ describe("Bytes that wait to be written to a socket", function()
       opts
     )
     local client, accepted, server = sockets.pair()
-    client:pause()
     write(accepted)
     child:send("socket", accepted)
     transfers.arrived(arrivals)
-    client:resume()
     local text = transfers.read_all(client)
     sockets.close(client, server)
     transfers.end_of(child)
@@ -226,9 +224,8 @@ describe("Bytes that wait to be written to a socket", function()
   end)
 
   in_both("tell those who wrote them that they are in other hands", function(opts)
-    local child, arrivals = transfers.start("process.on('message', function(_, s) s:destroy() process.send 1 end)", opts)
+    local child, arrivals = transfers.start("process.on('message', function(_, s) s:destroy() process.send 'closed' end)", opts)
     local client, accepted, server = sockets.pair()
-    client:pause()
     local called, code = 0, nil
     accepted:write(long, function(err)
       called, code = called + 1, err and err.code
