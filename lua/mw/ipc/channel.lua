@@ -62,6 +62,14 @@ local function settle(self)
   close_if_sent(self)
 end
 
+-- Who has sent a handle may have to send it again.
+local function set_referenced(self)
+  if not self._by_hand then
+    local method = (self._is_followed or not self._transfers:is_empty()) and "ref" or "unref"
+    self._core[method](self._core)
+  end
+end
+
 -- Messages in ---------------------------------------------------------------
 
 -- Messages go straight to a listener that is alone, as long as none waits.
@@ -77,7 +85,8 @@ local function arrive(self, arrival)
   end
   inbox:put(arrival)
   self._core:set_listener(nil)
-  if inbox.count >= kept_for_a_listener and not self._last_words then
+  -- A handle that is to come again is behind what has come.
+  if inbox.count >= kept_for_a_listener and not self._last_words and not inbox:is_incomplete() then
     self._core:read_stop()
   end
 end
@@ -135,9 +144,13 @@ function Channel:tell(envelope, descriptor)
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
--- it has a number; a peer that gives none (Node) sends nothing meanwhile.
+-- it has a number; a peer that gives none (Node) sends nothing meanwhile. Where
+-- the frame itself speaks of no descriptor, it is no handle.
 function commands.NODE_HANDLE(self, envelope, descriptor)
-  local number, inbox = envelope.number, self._inbox
+  local number, inbox = math.tointeger(envelope.number), self._inbox
+  if descriptor == nil then
+    return
+  end
   self:tell({ cmd = descriptor and "NODE_HANDLE_ACK" or "NODE_HANDLE_NACK", number = number })
   if inbox:awaits(number) then
     if descriptor then
@@ -162,6 +175,7 @@ function commands.NODE_HANDLE_LOST(self, envelope)
 end
 
 local function after_answer(self)
+  set_referenced(self)
   if self._transfers:is_empty() then
     self._core:allow_posting(not self._disconnecting)
   end
@@ -180,8 +194,8 @@ end
 
 -- Counts of connections.
 local function on_socket_command(self, envelope)
-  local lists = handles().lists_of(self)
-  if envelope.key ~= nil then
+  if type(envelope.key) == "string" then
+    local lists = handles().lists_of(self)
     lists.commands[envelope.cmd](lists, envelope.key, envelope)
   end
 end
@@ -338,6 +352,7 @@ local function queue_handle(self, message, parcel, callback)
   end
   self._core:allow_posting(false)
   self._transfers:add { envelope = envelope, fd = parcel.fd, callback = callback }
+  set_referenced(self)
   if callback then
     callback.unacknowledged = true
   end
@@ -345,6 +360,12 @@ local function queue_handle(self, message, parcel, callback)
     parcel.sent()
   end
   return offset, pending
+end
+
+local function pack(self, handle, opts)
+  if handle ~= nil then
+    return handles().pack(handle, opts and opts.keep_open, self)
+  end
 end
 
 -- Node's advice for what is sent behind a handle that is under way: the first
@@ -357,9 +378,11 @@ end
 local function send(self, message, handle, opts, fn)
   local was_busy = not self._transfers:is_empty()
   local callback = fn and { fn = fn }
-  local parcel = handle ~= nil and handles().pack(handle, opts and opts.keep_open, self)
+  local parcel, code = pack(self, handle, opts)
   local offset, pending, problem
-  if parcel then
+  if code then
+    pending = errors.system(code, "send on the channel")
+  elseif parcel then
     offset, pending, problem = queue_handle(self, message, parcel, callback)
   else
     offset, pending, problem = queue(self, message, false)
@@ -436,10 +459,8 @@ end
 --- The same by itself, as listeners come and go: not after a ref() or unref().
 ---@param referenced boolean
 function Channel:follow(referenced)
-  if not self._by_hand then
-    local method = referenced and "ref" or "unref"
-    self._core[method](self._core)
-  end
+  self._is_followed = referenced
+  set_referenced(self)
 end
 
 exit.add_flusher(function(timeout)

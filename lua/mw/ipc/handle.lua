@@ -21,16 +21,20 @@ local M = {}
 ---@field server mw.Server? that counts the connection
 
 ---@class mw.HandleType
----@field pack fun(object: any, keep_open: boolean?): mw.Parcel?
+---@field pack fun(object: any, keep_open: boolean?): mw.Parcel?, string?
 ---@field open fun(fd: integer, envelope: table): any
 
 ---@type table<string, mw.HandleType>
 local types = {}
 
--- A parcel for an open descriptor; nil where there is none (any more).
+-- A parcel for an open descriptor; nil where there is none (any more), nil and
+-- the error's name where it can't be copied.
 local function parcel(fd, fields, sent)
-  local copy = fd and core.dup(fd)
-  return copy and { fd = copy, fields = fields or {}, sent = sent }
+  if not fd then
+    return nil
+  end
+  local copy, code = core.dup(fd)
+  return copy and { fd = copy, fields = fields or {}, sent = sent }, code
 end
 
 local function fileno(object)
@@ -61,9 +65,9 @@ end
 
 types["net.Socket"] = {
   pack = function(object, keep_open)
-    local made = parcel(fileno(object), { allowHalfOpen = object.allow_half_open or nil })
+    local made, code = parcel(fileno(object), { allowHalfOpen = object.allow_half_open or nil })
     if not made then
-      return nil
+      return nil, code
     end
     made.server = object._server
     if not keep_open then
@@ -95,7 +99,8 @@ types["net.Server"] = {
     return parcel(fileno(object))
   end,
   open = function(fd)
-    local handle = net._open_handle(fd)
+    local _, listening = socket.kind(fd)
+    local handle = listening and net._open_handle(fd)
     return handle and net.Server.adopt(handle)
   end,
 }
@@ -167,20 +172,22 @@ local function add_bytes(made, as_text)
 end
 
 --- Takes a copy of its descriptor and all that has to go with it. Nil where
---- it has none: it is closed, or was sent before.
+--- it has none: it is closed, or was sent before; nil and the error's name (EMFILE)
+--- where it can't be copied.
 ---@param object any of a type that can be sent
 ---@param keep_open boolean?
 ---@param channel mw.Channel that it is to be sent on
 ---@return mw.Parcel?
+---@return string? code
 function M.pack(object, keep_open, channel)
   local name = type_of(object)
-  local made = types[name].pack(object, keep_open)
+  local made, code = types[name].pack(object, keep_open)
   if made then
     made.fields.type = name
     made.fields.key = made.server and M.lists_of(channel):send(made.server)
     add_bytes(made, channel.as_text)
   end
-  return made
+  return made, code
 end
 
 -- What a peer has put there may be anything.
@@ -212,7 +219,7 @@ end
 ---@param channel mw.Channel that it has come on
 ---@return fun(fd: integer?): any
 function M.opener(envelope, channel)
-  local left = envelope.key ~= nil and M.lists_of(channel):receive(envelope.key)
+  local left = type(envelope.key) == "string" and M.lists_of(channel):receive(envelope.key)
   return function(fd)
     local object = fd and open(envelope, fd, channel.as_text)
     if left and object and object.once then

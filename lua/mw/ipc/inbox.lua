@@ -38,6 +38,12 @@ function Inbox:awaits(number)
   return number ~= nil and self._lost[number] ~= nil
 end
 
+--- Whether any is.
+---@return boolean
+function Inbox:is_incomplete()
+  return next(self._lost) ~= nil
+end
+
 --- Tells that such a handle has come, or, without a descriptor, never will.
 ---@param number any
 ---@param fd integer?

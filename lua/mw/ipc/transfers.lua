@@ -71,10 +71,21 @@ function Transfers:acknowledged(number)
   end
 end
 
+-- The peer must not wait for it.
+local function tell_lost(self, number)
+  self._channel:tell { cmd = "NODE_HANDLE_LOST", number = number }
+end
+
 local function give_up(self, transfer)
-  self._channel:tell { cmd = "NODE_HANDLE_LOST", number = transfer.number }
+  tell_lost(self, transfer.number)
   finish(self, transfer)
   io.stderr:write "mwrun: a handle did not reach the receiving process: it has too many descriptors open\n"
+end
+
+local function send_again(self, transfer)
+  local copy = fd.dup(transfer.fd)
+  transfer.retries = transfer.retries + 1
+  return copy and self._channel:tell(transfer.envelope, copy)
 end
 
 --- It did not get there.
@@ -82,12 +93,10 @@ end
 function Transfers:refused(number)
   local transfer = find(self, number)
   if not transfer then
-    return
-  elseif transfer.retries == max_retries then
-    return give_up(self, transfer)
+    tell_lost(self, number)
+  elseif transfer.retries == max_retries or not send_again(self, transfer) then
+    give_up(self, transfer)
   end
-  transfer.retries = transfer.retries + 1
-  self._channel:tell(transfer.envelope, fd.dup(transfer.fd))
 end
 
 --- Closes all: the channel has ended.

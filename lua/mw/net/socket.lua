@@ -446,6 +446,7 @@ end
 --- Ends the socket for somebody who has a copy of its descriptor, so that the
 --- connection goes on: `close` follows, and nobody is told of its bytes.
 function Socket:_give_away()
+  leave_server(self)
   self._buffer:clear()
   self:_close_handle()
   self:destroy()
