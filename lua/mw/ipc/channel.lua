@@ -3,6 +3,7 @@
 -- by the process's own on the other; each is the channel's owner, an emitter.
 
 local Callbacks = require "mw.ipc.callbacks"
+local Held = require "mw.ipc.held"
 local Inbox = require "mw.ipc.inbox"
 local Transfers = require "mw.ipc.transfers"
 local core = require "mw.core.channel"
@@ -48,9 +49,14 @@ local function wait_for_callbacks(self)
   self._core:want_sent(self._disconnecting or not self._callbacks:is_empty())
 end
 
+-- Whether a handle is under way, or something waits behind one.
+local function is_busy(self)
+  return not self._transfers:is_empty() or not self._held:is_empty()
+end
+
 -- After disconnect(), once everything has gone out and every handle is there.
 local function close_if_sent(self)
-  if self._disconnecting and not self._ended and self._core:pending() == 0 and self._transfers:is_empty() then
+  if self._disconnecting and not self._ended and self._core:pending() == 0 and not is_busy(self) then
     self._callbacks:sent(math.huge)
     self._core:close()
   end
@@ -65,7 +71,7 @@ end
 -- Who has sent a handle may have to send it again.
 local function set_referenced(self)
   if not self._by_hand then
-    local method = (self._is_followed or not self._transfers:is_empty()) and "ref" or "unref"
+    local method = (self._is_followed or is_busy(self)) and "ref" or "unref"
     self._core[method](self._core)
   end
 end
@@ -174,9 +180,12 @@ function commands.NODE_HANDLE_LOST(self, envelope)
   end
 end
 
+local release
+
 local function after_answer(self)
+  release(self)
   set_referenced(self)
-  if self._transfers:is_empty() then
+  if not is_busy(self) then
     self._core:allow_posting(not self._disconnecting)
   end
   settle(self)
@@ -209,10 +218,11 @@ local function on_internal(self, envelope, descriptor, ...)
     fd.close(other)
   end
   local command = type(envelope) == "table" and commands[envelope.cmd]
+  if descriptor and command ~= commands.NODE_HANDLE then
+    fd.close(descriptor)
+  end
   if command then
     command(self, envelope, descriptor)
-  elseif descriptor then
-    fd.close(descriptor)
   end
 end
 
@@ -231,6 +241,7 @@ end
 local function on_closed(self)
   open_channels[self] = nil
   self._transfers:close()
+  self._held:close()
   if self.socket_lists then
     self.socket_lists:close()
   end
@@ -271,7 +282,7 @@ function Channel.open(descriptor, owner, opts)
   self._max_backlog = opts.max_backlog or default_max_backlog
   self.as_text = serialization == "json"
   self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
-  self._transfers, self._behind = Transfers.new(self), 0
+  self._transfers, self._held, self._behind = Transfers.new(self), Held.new(), 0
   local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
   self._core = assert(core.open(descriptor, serialization, callbacks_of(self), limits))
   self.post = self._core:poster()
@@ -316,10 +327,11 @@ local function refuse(self, owner, err, callback)
   return false
 end
 
+local function is_full(self)
+  return self._core:pending() + self._held.bytes > self._max_backlog
+end
+
 local function queue(self, value, internal, descriptor)
-  if self._core:pending() > self._max_backlog then
-    return nil, errors.system("ENOBUFS", "send on the channel")
-  end
   local offset, pending, problem = self._core:send(value, internal, descriptor)
   if problem then
     return nil, nil, problem
@@ -356,10 +368,41 @@ local function queue_handle(self, message, parcel, callback)
   if callback then
     callback.unacknowledged = true
   end
-  if parcel.sent then
-    parcel.sent()
-  end
   return offset, pending
+end
+
+local function queue_any(self, message, parcel, callback)
+  if parcel then
+    return queue_handle(self, message, parcel, callback)
+  end
+  return queue(self, message, false)
+end
+
+-- The offset of what is held back is not known before it goes out.
+local function hold(self, message, parcel, callback)
+  local bytes, problem = self._held:add(message, parcel, callback)
+  if bytes then
+    return math.huge, self._core:pending() + self._held.bytes
+  elseif parcel then
+    fd.close(parcel.fd)
+  end
+  return nil, nil, problem
+end
+
+local function release_next(self)
+  local message, parcel, callback = self._held:take()
+  local offset, err = queue_any(self, message, parcel, callback)
+  if callback then
+    callback.offset, callback.err = offset, not offset and err or nil
+  elseif not offset then
+    tick.add(self.owner.emit, self.owner, "error", err)
+  end
+end
+
+function release(self)
+  while self._transfers:is_empty() and not self._held:is_empty() do
+    release_next(self)
+  end
 end
 
 local function pack(self, handle, opts)
@@ -375,18 +418,27 @@ local function keeps_up(self, pending, was_busy)
   return pending < high_water_mark and self._behind <= 1
 end
 
-local function send(self, message, handle, opts, fn)
-  local was_busy = not self._transfers:is_empty()
-  local callback = fn and { fn = fn }
+-- Puts a message where it has to wait; a socket that goes with it is ours no more.
+local function put(self, message, handle, opts, callback)
   local parcel, code = pack(self, handle, opts)
-  local offset, pending, problem
   if code then
-    pending = errors.system(code, "send on the channel")
-  elseif parcel then
-    offset, pending, problem = queue_handle(self, message, parcel, callback)
-  else
-    offset, pending, problem = queue(self, message, false)
+    return nil, errors.system(code, "send on the channel")
   end
+  local way = self.as_text and is_busy(self) and hold or queue_any
+  local offset, pending, problem = way(self, message, parcel, callback)
+  if offset and parcel and parcel.sent then
+    parcel.sent()
+  end
+  return offset, pending, problem
+end
+
+local function send(self, message, handle, opts, fn)
+  if is_full(self) then
+    return refuse(self, self.owner, errors.system("ENOBUFS", "send on the channel"), fn)
+  end
+  local was_busy = is_busy(self)
+  local callback = fn and { fn = fn }
+  local offset, pending, problem = put(self, message, handle, opts, callback)
   if problem then
     errors.misuse("send: %s", problem)
   elseif not offset then
@@ -463,9 +515,17 @@ function Channel:follow(referenced)
   set_referenced(self)
 end
 
+-- Nobody is left who could wait for an acknowledgement.
+local function release_all(self)
+  while not self._held:is_empty() do
+    release_next(self)
+  end
+end
+
 exit.add_flusher(function(timeout)
   local start = system.hrtime()
   for self in pairs(open_channels) do
+    release_all(self)
     local deadline = start + (self._flush_timeout or timeout) * 1000000
     self._core:drain(math.max(0, (deadline - system.hrtime()) // 1000000))
   end

@@ -10,7 +10,7 @@ local transfers = require "spec.support.transfers"
 
 local in_both = transfers.in_both
 
--- Tells what comes; closes the handles.
+-- Tells what comes, and closes the handles.
 local tell = [[
   process.on("message", function(message, handle)
     process.send { message = message, has_handle = handle ~= nil }
@@ -364,7 +364,9 @@ describe("A handle for a child that does not answer", function()
       return client.closed
     end)
     mw.sleep(20)
-    assert.same({ "ERR_IPC_CHANNEL_CLOSED", "ok", "ERR_IPC_CHANNEL_CLOSED" }, called)
+    -- In JSON what is behind a handle has not gone out.
+    local behind = opts.serialization == "json" and "ERR_IPC_CHANNEL_CLOSED" or "ok"
+    assert.same({ "ERR_IPC_CHANNEL_CLOSED", behind, "ERR_IPC_CHANNEL_CLOSED" }, called)
     assert.is_true(server.listening)
     sockets.close(server)
   end)
