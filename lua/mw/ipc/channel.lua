@@ -137,7 +137,7 @@ end
 -- What one process tells the other beside messages, by `cmd`.
 local commands = {}
 
---- Tells the peer's runtime something: a table whose `cmd` begins with NODE_.
+--- Tells the peer's runtime something at once: a table whose `cmd` begins with NODE_.
 ---@param envelope table
 ---@param descriptor? integer the channel's from then on
 ---@return boolean sent
@@ -387,6 +387,16 @@ local function hold(self, message, parcel, callback)
     fd.close(parcel.fd)
   end
   return nil, nil, problem
+end
+
+--- Tells the peer's runtime something behind all that was sent before.
+---@param envelope table
+function Channel:tell_in_turn(envelope)
+  if self.as_text and is_busy(self) then
+    hold(self, envelope)
+  else
+    self:tell(envelope)
+  end
 end
 
 local function release_next(self)
