@@ -33,8 +33,11 @@ int mw_fd_socketpair(int fds[2]);
 /** Closes a descriptor; interrupted is closed too (close(2), Linux). */
 int mw_fd_close(int fd);
 
-/** Makes a descriptor that came from outside close-on-exec (fcntl(2)). */
-int mw_fd_set_cloexec(int fd);
+/**
+ * Makes a descriptor close-on-exec that was there when the process started
+ * (fcntl(2)). UV_EBADF where it is so already: then it is one of our own.
+ */
+int mw_fd_claim(int fd);
 
 /**
  * Sets or clears O_NONBLOCK, which all that share the open file description

@@ -63,9 +63,9 @@ static int fd_write_all(lua_State *L) {
   return push_outcome(L, mw_fd_write_all(fd, data, len));
 }
 
-/* set_cloexec(fd) -> true | nil, errname */
-static int fd_set_cloexec(lua_State *L) {
-  return push_outcome(L, mw_fd_set_cloexec(check_fd(L, 1)));
+/* claim(fd) -> true | nil, errname */
+static int fd_claim(lua_State *L) {
+  return push_outcome(L, mw_fd_claim(check_fd(L, 1)));
 }
 
 /* set_nonblocking(fd, flag) -> true | nil, errname */
@@ -165,7 +165,7 @@ int luaopen_mw_core_fd(lua_State *L) {
       {"socketpair", fd_socketpair},
       {"close", fd_close},
       {"write_all", fd_write_all},
-      {"set_cloexec", fd_set_cloexec},
+      {"claim", fd_claim},
       {"set_nonblocking", fd_set_nonblocking},
       {"at_end", fd_at_end},
       {"watch", fd_watch},
