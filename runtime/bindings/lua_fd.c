@@ -161,11 +161,11 @@ static int fd_drain(lua_State *L) {
 
 int luaopen_mw_core_fd(lua_State *L) {
   static const luaL_Reg functions[] = {
+      {"claim", fd_claim},
       {"pipe", fd_pipe},
       {"socketpair", fd_socketpair},
       {"close", fd_close},
       {"write_all", fd_write_all},
-      {"claim", fd_claim},
       {"set_nonblocking", fd_set_nonblocking},
       {"at_end", fd_at_end},
       {"watch", fd_watch},
