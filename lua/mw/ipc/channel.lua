@@ -124,14 +124,9 @@ local commands = {}
 
 --- Tells the peer's runtime something: a table whose `cmd` begins with NODE_.
 ---@param envelope table
----@param descriptor? integer the channel's from then on
----@return boolean sent
+---@param descriptor? integer stays open until the peer has it
 function Channel:tell(envelope, descriptor)
-  local offset = self._core:send(envelope, true, descriptor)
-  if not offset and descriptor then
-    fd.close(descriptor)
-  end
-  return offset ~= nil
+  self._core:send(envelope, true, descriptor)
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
@@ -269,6 +264,8 @@ end
 
 -- Messages out --------------------------------------------------------------
 
+local send_options = { keep_open = options.boolean }
+
 -- ([handle][, options][, callback]) -> handle, options, callback
 local function check_arguments(message, handle, opts, callback)
   if message == nil then
@@ -280,7 +277,9 @@ local function check_arguments(message, handle, opts, callback)
     opts, callback = nil, opts
   end
   options.optional("send", "options", opts, options.table)
-  options.check("send", opts or {}, { keep_open = options.boolean })
+  if opts then
+    options.check("send", opts, send_options)
+  end
   options.optional("send", "callback", callback, options.callback)
   if handle ~= nil and not handles().type_of(handle) then
     errors.misuse("send: bad argument 'handle' (this can't be sent: %s) (ERR_INVALID_HANDLE_TYPE)", options.show(handle))
@@ -315,34 +314,20 @@ local function queue(self, value, internal, descriptor)
   return offset, pending
 end
 
-local function queue_envelope(self, envelope, descriptor)
-  local copy, code = fd.dup(descriptor)
-  if not copy then
-    return nil, errors.system(code, "send on the channel")
-  end
-  local offset, pending, problem = queue(self, envelope, true, copy)
-  if not offset then
-    fd.close(copy)
-  end
-  return offset, pending, problem
-end
-
 -- Sends the message around the handle, and keeps the handle until it is there.
 local function queue_handle(self, message, parcel, callback)
   local envelope = parcel.fields
   envelope.cmd, envelope.msg, envelope.number = "NODE_HANDLE", message, self._transfers:next_number()
-  local offset, pending, problem = queue_envelope(self, envelope, parcel.fd)
+  local offset, pending, problem = queue(self, envelope, true, parcel.fd)
   if not offset then
-    fd.close(parcel.fd)
+    handles().drop(parcel)
     return nil, pending, problem and problem:gsub("message%.msg", "message", 1)
   end
   self._core:allow_posting(false)
-  self._transfers:add { envelope = envelope, fd = parcel.fd, callback = callback }
+  handles().give(parcel)
+  self._transfers:add { envelope = envelope, parcel = parcel, callback = callback }
   if callback then
     callback.unacknowledged = true
-  end
-  if parcel.sent then
-    parcel.sent()
   end
   return offset, pending
 end

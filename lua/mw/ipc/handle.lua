@@ -12,13 +12,15 @@ local uv = require "luv"
 
 local M = {}
 
----@class mw.Parcel
----@field fd integer a descriptor of its own, which is the caller's
+---@class mw.Parcel what is on its way
+---@field fd integer open until the parcel is dropped
+---@field is_copy boolean? whether it is to be closed by its number
+---@field holder userdata? the handle of luv that keeps it open, where it is no copy
 ---@field fields table what the message says beside
 ---@field unread string? bytes of a socket that nobody has had
 ---@field unwritten string? bytes that wait to be written to it
----@field sent fun()? to be called once it is on its way: the sender's object ends
 ---@field server mw.Server? that counts the connection
+---@field give (fun(): userdata?)? ends the sender's object; returns the handle, where that is to be the holder
 
 ---@class mw.HandleType
 ---@field pack fun(object: any, keep_open: boolean?): mw.Parcel?
@@ -28,9 +30,9 @@ local M = {}
 local types = {}
 
 -- A parcel for an open descriptor; nil where there is none (any more).
-local function parcel(fd, fields, sent)
+local function parcel(fd, fields, give)
   local copy = fd and core.dup(fd)
-  return copy and { fd = copy, fields = fields or {}, sent = sent }
+  return copy and { fd = copy, is_copy = true, fields = fields or {}, give = give }
 end
 
 local function fileno(object)
@@ -59,18 +61,33 @@ local function udp_handle(fd)
   end
 end
 
+-- A socket that is given away needs no copy: its handle holds the connection
+-- until the peer has it, unless it still has to write.
+local function pack_to_give(object)
+  local unread, unwritten = object:_bytes_under_way()
+  local made = unwritten == "" and { fd = object:fileno(), fields = {} } or parcel(object:fileno(), {})
+  if made then
+    made.unread, made.unwritten = unread, unwritten
+    function made.give()
+      return object:_give_away(unwritten == "")
+    end
+  end
+  return made
+end
+
 types["net.Socket"] = {
   pack = function(object, keep_open)
-    local made = parcel(fileno(object), { allowHalfOpen = object.allow_half_open or nil })
-    if not made then
+    local made
+    if not fileno(object) then
       return nil
+    elseif keep_open then
+      made = parcel(object:fileno())
+    else
+      made = pack_to_give(object)
     end
-    made.server = object._server
-    if not keep_open then
-      made.unread, made.unwritten = object:_bytes_under_way()
-      function made.sent()
-        object:_give_away()
-      end
+    if made then
+      made.fields.allowHalfOpen = object.allow_half_open or nil
+      made.server = object._server
     end
     return made
   end,
@@ -181,6 +198,23 @@ function M.pack(object, keep_open, channel)
     add_bytes(made, channel.as_text)
   end
   return made
+end
+
+--- The message is on its way: the object is the sender's no more, unless it was
+--- to be kept.
+---@param made mw.Parcel
+function M.give(made)
+  made.holder = made.give and made.give()
+end
+
+--- Closes what held the connection: the peer has it, or never will.
+---@param made mw.Parcel
+function M.drop(made)
+  if made.holder then
+    made.holder:close()
+  elseif made.is_copy then
+    core.close(made.fd)
+  end
 end
 
 -- What a peer has put there may be anything.

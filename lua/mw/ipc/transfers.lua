@@ -2,14 +2,17 @@
 -- that it has it, is sent again where it did not get there (three times), and is
 -- closed when the channel ends.
 
-local fd = require "mw.core.fd"
-
 local max_retries = 3
+
+-- Loaded with the first of them.
+local function handles()
+  return require "mw.ipc.handle"
+end
 
 ---@class mw.Transfer
 ---@field number integer
 ---@field envelope table the message around the handle
----@field fd integer open until the peer has its own
+---@field parcel mw.Parcel open until the peer has its own
 ---@field callback mw.SendCallback?
 ---@field retries integer
 
@@ -52,7 +55,7 @@ local function find(self, number)
 end
 
 local function finish(self, transfer)
-  fd.close(transfer.fd)
+  handles().drop(transfer.parcel)
   self._by_number[transfer.number] = nil
   while self._first <= self._last and not self._by_number[self._first] do
     self._first = self._first + 1
@@ -87,13 +90,13 @@ function Transfers:refused(number)
     return give_up(self, transfer)
   end
   transfer.retries = transfer.retries + 1
-  self._channel:tell(transfer.envelope, fd.dup(transfer.fd))
+  self._channel:tell(transfer.envelope, transfer.parcel.fd)
 end
 
 --- Closes all: the channel has ended.
 function Transfers:close()
   for _, transfer in pairs(self._by_number) do
-    fd.close(transfer.fd)
+    handles().drop(transfer.parcel)
   end
   self._by_number, self._first = {}, self._last + 1
 end

@@ -6,6 +6,7 @@ local HandleStream = require("mw.stream.handle").Duplex
 local Idle = require "mw.net.idle"
 local address = require "mw.net.address"
 local arguments = require "mw.net.arguments"
+local class = require "mw.core.class"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local failure = require "mw.net.failure"
@@ -31,14 +32,7 @@ local tick = require "mw.tick"
 ---@field local_family "IPv4"|"IPv6"|nil
 local Socket = emitter.class("mw.net.socket", HandleStream)
 
--- Most reads are of methods and of fields that are there: they come first.
-function Socket:__index(key)
-  local value = Socket[key]
-  if value == nil and properties[key] then
-    return properties[key](self)
-  end
-  return value
-end
+Socket.__index = class.indexer(Socket, properties)
 
 local function set_state(self, high_water_mark)
   self:_init_readable(high_water_mark)
@@ -443,12 +437,17 @@ function Socket:_bytes_under_way()
   return unread, self:_unwritten()
 end
 
---- Ends the socket for somebody who has a copy of its descriptor, so that the
---- connection goes on: `close` follows, and nobody is told of its bytes.
-function Socket:_give_away()
+--- Ends the socket, and leaves the connection open for another process: `close`
+--- follows, and nobody is told of its bytes. Returns the handle, which is the
+--- caller's to close, or, where that is not wanted, closes it: then somebody
+--- must have a copy of its descriptor.
+---@param with_handle boolean there must be nothing that waits to be written
+---@return userdata?
+function Socket:_give_away(with_handle)
+  local handle = with_handle and self:_release_handle() or self:_close_handle()
   self._buffer:clear()
-  self:_close_handle()
   self:destroy()
+  return handle
 end
 
 ---@class mw.AdoptOptions
