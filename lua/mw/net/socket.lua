@@ -34,16 +34,13 @@ local Socket = emitter.class("mw.net.socket", HandleStream)
 
 Socket.__index = class.indexer(Socket, properties)
 
-local function set_state(self, high_water_mark)
-  self:_init_readable(high_water_mark)
-  self:_init_writable(high_water_mark)
-  self.connecting = false
-  self.bytes_read, self._bytes_taken = 0, 0
-end
+Socket.connecting = false
+Socket.bytes_read, Socket._bytes_taken = 0, 0
 
 local function new(opts)
   local self = setmetatable({ allow_half_open = opts.allow_half_open or false }, Socket)
-  set_state(self, opts.high_water_mark)
+  self:_init_readable(opts.high_water_mark)
+  self:_init_writable(opts.high_water_mark)
   return self
 end
 
@@ -135,14 +132,24 @@ local function take_settings(self, opts)
   end
 end
 
+-- What a life leaves behind.
+local traces = {}
+for name in
+  ([[destroyed closed errored bytes_read write
+    _bytes_taken _end_emitted _end_scheduled _ended _final_called _final_over _finish_emitted _finishing _last
+    _needs_drain _next _peer _pending_bytes _queued_before _read_error _reading _reset _reset_is_due _source_over
+    _started _was_read]]):gmatch "%S+"
+do
+  traces[#traces + 1] = name
+end
+
 -- A socket that has ended begins a new life.
 local function revive(self)
-  self.destroyed, self.closed, self.errored = nil, nil, nil
-  self._final_called, self._final_over, self._source_over = nil, nil, nil
-  self._end_scheduled, self._started, self._was_read = nil, nil, nil
-  self._read_error, self._peer, self.write = nil, nil, nil
-  self._queued_before, self._reset, self._reset_is_due = nil, nil, nil
-  set_state(self, self.high_water_mark)
+  for _, name in ipairs(traces) do
+    self[name] = nil
+  end
+  self:_init_readable(self.high_water_mark)
+  self:_init_writable(self.writable_high_water_mark)
 end
 
 local function start_connecting(self, opts)
@@ -302,7 +309,9 @@ function Socket:_destroy(done)
   end
   self:_close_handle(function()
     done()
-    tick.add(leave_server, self)
+    if self._server then
+      tick.add(leave_server, self)
+    end
   end, self._reset and "close_reset" or nil)
 end
 
@@ -428,7 +437,8 @@ end
 ---@return string unread
 ---@return string unwritten
 function Socket:_bytes_under_way()
-  local unread = self._buffer:peek(self._buffer.length)
+  local length = self._buffer.length
+  local unread = length > 0 and self._buffer:peek(length) or ""
   if self._decode then
     local rest = self._decode(nil)
     self._decode(rest) -- keeps it again

@@ -208,6 +208,9 @@ end
 --- All bytes that the kernel has not taken, in order.
 ---@return string
 function HandleStream:_unwritten()
+  if not self._in_flight and self._next > self._last then
+    return ""
+  end
   local pieces = { rest_of_chunk(self) }
   for index = self._next, self._last do
     pieces[#pieces + 1] = self._pending[index].chunk
