@@ -63,13 +63,14 @@ end
 
 -- A socket that is given away needs no copy: its handle holds the connection
 -- until the peer has it, unless it still has to write.
-local function pack_to_give(object)
+local function pack_to_give(object, fd)
   local unread, unwritten = object:_bytes_under_way()
-  local made = unwritten == "" and { fd = object:fileno(), fields = {} } or parcel(object:fileno(), {})
+  local is_idle = unwritten == ""
+  local made = is_idle and { fd = fd, fields = {} } or parcel(fd)
   if made then
     made.unread, made.unwritten = unread, unwritten
     function made.give()
-      return object:_give_away(unwritten == "")
+      return object:_give_away(is_idle)
     end
   end
   return made
@@ -77,14 +78,8 @@ end
 
 types["net.Socket"] = {
   pack = function(object, keep_open)
-    local made
-    if not fileno(object) then
-      return nil
-    elseif keep_open then
-      made = parcel(object:fileno())
-    else
-      made = pack_to_give(object)
-    end
+    local fd = fileno(object)
+    local made = fd and (keep_open and parcel(fd) or not keep_open and pack_to_give(object, fd))
     if made then
       made.fields.allowHalfOpen = object.allow_half_open or nil
       made.server = object._server

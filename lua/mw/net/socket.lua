@@ -302,7 +302,7 @@ end
 
 function Socket:_destroy(done)
   stop_watching(self)
-  self.connecting, self._late_write, self._late_final = false, nil, nil
+  self.connecting, self._late_write, self._late_final = nil, nil, nil
   if self._connector then
     self._connector:cancel()
     self._connector = nil

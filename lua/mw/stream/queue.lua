@@ -114,6 +114,9 @@ end
 
 --- Drops all.
 function Queue:clear()
+  if self.length == 0 then
+    return
+  end
   for index = self._first, self._last do
     self[index] = nil
   end

@@ -510,7 +510,7 @@ end
 function Readable:_abandon(err)
   self._buffer:clear()
   self._read_error = err
-  self._reading = false
+  self._reading = nil
   while #self._waiters > 0 do
     wake_waiter(self)
   end

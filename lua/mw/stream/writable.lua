@@ -224,14 +224,19 @@ function Writable:_abandon(err)
   if current then
     abandon(current, err)
   end
-  for index = self._next, self._last do
-    abandon(self._pending[index], err)
+  if self._next <= self._last then
+    for index = self._next, self._last do
+      abandon(self._pending[index], err)
+    end
+    self._pending, self._next, self._last = {}, 1, 0
   end
-  self._pending, self._next, self._last, self._pending_bytes = {}, 1, 0, 0
-  for _, callback in ipairs(self._finish_callbacks or {}) do
-    tick.add(callback, err)
+  self._pending_bytes = nil
+  if self._finish_callbacks then
+    for _, callback in ipairs(self._finish_callbacks) do
+      tick.add(callback, err)
+    end
+    self._finish_callbacks = nil
   end
-  self._finish_callbacks = nil
 end
 
 return Writable
