@@ -16,6 +16,7 @@ enum {
   READ_MIN = 16 * 1024, /* room for what comes in, of a quiet channel */
   READ_MAX = 256 * 1024,
   FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
+  SEND_BUFFER = 1024 * 1024,
   READS_A_TURN = 8,       /* then others have their turn */
   FDS_A_READ = 253,       /* SCM_MAX_FD: no sender can put in more */
   FDS_WAITING_MAX = 1024, /* more than any frames can lack */
@@ -436,6 +437,13 @@ void mw_channel_set_referenced(struct mw_channel *channel, bool referenced) {
 
 /* life */
 
+/* Room for what goes out: with the usual 208 KiB, large messages wait more for
+   the peer to wake up than for the copying. The kernel may give less. */
+static void widen(int fd) {
+  int size = SEND_BUFFER;
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 static int init_handles(struct mw_channel *channel, uv_loop_t *loop) {
   int error = uv_poll_init(loop, &channel->poll, channel->fd);
   if (error)
@@ -460,6 +468,7 @@ int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
   made->user = user;
   made->out.framing = framing;
   made->read_size = READ_MIN;
+  widen(fd);
   int error = init_handles(made, loop);
   if (error) {
     free(made);
