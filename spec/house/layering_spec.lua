@@ -78,6 +78,7 @@ local lua_doors = {
 local lua_privileges = {
   ["luv"] = words "child_process dgram ipc look_up net process timers",
   ["mw.core.channel"] = words "ipc process",
+  ["mw.core.class"] = words "net",
   ["mw.core.error"] = words "error",
   ["mw.core.fd"] = words "child_process ipc net process stream",
   ["mw.core.msgpack"] = words "msgpack",

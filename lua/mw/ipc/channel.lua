@@ -139,14 +139,20 @@ local commands = {}
 
 --- Tells the peer's runtime something at once: a table whose `cmd` begins with NODE_.
 ---@param envelope table
----@param descriptor? integer the channel's from then on
----@return boolean sent
+---@param descriptor? integer stays open until the peer has it
+---@return integer? offset behind it; nil where it can't be sent
 function Channel:tell(envelope, descriptor)
   local offset = self._core:send(envelope, true, descriptor)
-  if not offset and descriptor then
-    fd.close(descriptor)
-  end
-  return offset ~= nil
+  self._queued = offset or self._queued
+  return offset
+end
+
+--- Whether the kernel has taken all up to an offset behind which there were only
+--- messages from Lua: as long as a handle is under way nothing is posted.
+---@param offset integer
+---@return boolean
+function Channel:has_sent(offset)
+  return offset <= self._queued - self._core:pending()
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
@@ -277,12 +283,12 @@ end
 ---@return mw.Channel
 function Channel.open(descriptor, owner, opts)
   opts = opts or {}
-  local self = setmetatable({ owner = owner, _sent = 0, _flush_timeout = opts.exit_flush_timeout }, Channel)
+  local self = setmetatable({ owner = owner, _sent = 0, _queued = 0, _flush_timeout = opts.exit_flush_timeout }, Channel)
   local serialization = opts.serialization or "msgpack"
   self._max_backlog = opts.max_backlog or default_max_backlog
   self.as_text = serialization == "json"
   self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
-  self._transfers, self._held, self._behind = Transfers.new(self), Held.new(), 0
+  self._transfers, self._held, self._behind = Transfers.new(self), Held.new(drop_parcel), 0
   local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
   self._core = assert(core.open(descriptor, serialization, callbacks_of(self), limits))
   self.post = self._core:poster()
@@ -293,6 +299,8 @@ function Channel.open(descriptor, owner, opts)
 end
 
 -- Messages out --------------------------------------------------------------
+
+local send_options = { keep_open = options.boolean }
 
 -- ([handle][, options][, callback]) -> handle, options, callback
 local function check_arguments(message, handle, opts, callback)
@@ -305,7 +313,9 @@ local function check_arguments(message, handle, opts, callback)
     opts, callback = nil, opts
   end
   options.optional("send", "options", opts, options.table)
-  options.check("send", opts or {}, { keep_open = options.boolean })
+  if opts then
+    options.check("send", opts, send_options)
+  end
   options.optional("send", "callback", callback, options.callback)
   if handle ~= nil and not handles().type_of(handle) then
     errors.misuse("send: bad argument 'handle' (this can't be sent: %s) (ERR_INVALID_HANDLE_TYPE)", options.show(handle))
@@ -338,32 +348,21 @@ local function queue(self, value, internal, descriptor)
   elseif not offset then
     return nil, errors.system(pending, "send on the channel")
   end
+  self._queued = offset
   return offset, pending
-end
-
-local function queue_envelope(self, envelope, descriptor)
-  local copy, code = fd.dup(descriptor)
-  if not copy then
-    return nil, errors.system(code, "send on the channel")
-  end
-  local offset, pending, problem = queue(self, envelope, true, copy)
-  if not offset then
-    fd.close(copy)
-  end
-  return offset, pending, problem
 end
 
 -- Sends the message around the handle, and keeps the handle until it is there.
 local function queue_handle(self, message, parcel, callback)
   local envelope = parcel.fields
   envelope.cmd, envelope.msg, envelope.number = "NODE_HANDLE", message, self._transfers:next_number()
-  local offset, pending, problem = queue_envelope(self, envelope, parcel.fd)
+  local offset, pending, problem = queue(self, envelope, true, parcel.fd)
   if not offset then
-    fd.close(parcel.fd)
+    handles().drop(parcel)
     return nil, pending, problem and problem:gsub("message%.msg", "message", 1)
   end
   self._core:allow_posting(false)
-  self._transfers:add { envelope = envelope, fd = parcel.fd, callback = callback }
+  self._transfers:add { envelope = envelope, parcel = parcel, callback = callback, offset = offset }
   set_referenced(self)
   if callback then
     callback.unacknowledged = true
@@ -384,7 +383,7 @@ local function hold(self, message, parcel, callback)
   if bytes then
     return math.huge, self._core:pending() + self._held.bytes
   elseif parcel then
-    fd.close(parcel.fd)
+    handles().drop(parcel)
   end
   return nil, nil, problem
 end
@@ -436,8 +435,8 @@ local function put(self, message, handle, opts, callback)
   end
   local way = self.as_text and is_busy(self) and hold or queue_any
   local offset, pending, problem = way(self, message, parcel, callback)
-  if offset and parcel and parcel.sent then
-    parcel.sent()
+  if offset and parcel then
+    handles().give(parcel)
   end
   return offset, pending, problem
 end

@@ -3,7 +3,6 @@
 -- out once the handle is there. Messages are kept as text: what the sender does
 -- with a table afterwards changes nothing.
 
-local close = require("mw.core.fd").close
 local core = require "mw.core.json"
 
 ---@class mw.HeldMessage
@@ -17,9 +16,10 @@ local Held = {}
 Held.__index = Held
 
 --- Makes an empty list.
+---@param drop fun(parcel: mw.Parcel) closes what held the handle
 ---@return mw.Held
-function Held.new()
-  return setmetatable({ bytes = 0, _first = 1, _last = 0 }, Held)
+function Held.new(drop)
+  return setmetatable({ bytes = 0, _drop = drop, _first = 1, _last = 0 }, Held)
 end
 
 ---@return boolean
@@ -56,11 +56,11 @@ function Held:take()
   return core.decode(entry.text), entry.parcel, entry.callback
 end
 
---- Closes the descriptors of all: the channel has ended.
+--- Drops all: the channel has ended.
 function Held:close()
   for index = self._first, self._last do
     if self[index].parcel then
-      close(self[index].parcel.fd)
+      self._drop(self[index].parcel)
     end
     self[index] = nil
   end

@@ -2,14 +2,18 @@
 -- that it has it, is sent again where it did not get there (three times), and is
 -- closed when the channel ends.
 
-local fd = require "mw.core.fd"
-
 local max_retries = 3
+
+-- Loaded with the first of them.
+local function handles()
+  return require "mw.ipc.handle"
+end
 
 ---@class mw.Transfer
 ---@field number integer
 ---@field envelope table the message around the handle
----@field fd integer open until the peer has its own
+---@field parcel mw.Parcel open until the peer has its own
+---@field offset integer what the kernel must have taken
 ---@field callback mw.SendCallback?
 ---@field retries integer
 
@@ -43,16 +47,18 @@ function Transfers:add(transfer)
   self._by_number[self._last] = transfer
 end
 
--- A peer that numbers nothing (Node) answers in order.
+-- A peer that numbers nothing (Node) answers in order. None can have an answer
+-- that has not gone out: its descriptor is still needed.
 local function find(self, number)
   if number == nil then
     number = self._first
   end
-  return self._by_number[number]
+  local transfer = self._by_number[number]
+  return transfer and self._channel:has_sent(transfer.offset) and transfer or nil
 end
 
 local function finish(self, transfer)
-  fd.close(transfer.fd)
+  handles().drop(transfer.parcel)
   self._by_number[transfer.number] = nil
   while self._first <= self._last and not self._by_number[self._first] do
     self._first = self._first + 1
@@ -83,9 +89,9 @@ local function give_up(self, transfer)
 end
 
 local function send_again(self, transfer)
-  local copy = fd.dup(transfer.fd)
   transfer.retries = transfer.retries + 1
-  return copy and self._channel:tell(transfer.envelope, copy)
+  transfer.offset = self._channel:tell(transfer.envelope, transfer.parcel.fd)
+  return transfer.offset ~= nil
 end
 
 --- It did not get there.
@@ -102,7 +108,7 @@ end
 --- Closes all: the channel has ended.
 function Transfers:close()
   for _, transfer in pairs(self._by_number) do
-    fd.close(transfer.fd)
+    handles().drop(transfer.parcel)
   end
   self._by_number, self._first = {}, self._last + 1
 end
