@@ -38,8 +38,15 @@ local function closed_error()
 end
 
 -- Handles need modules that most processes with a channel never load.
+local handle_module
+
 local function handles()
-  return require "mw.ipc.handle"
+  handle_module = handle_module or require "mw.ipc.handle"
+  return handle_module
+end
+
+local function drop_parcel(parcel)
+  handles().drop(parcel)
 end
 
 -- Callbacks -----------------------------------------------------------------
@@ -252,7 +259,7 @@ function Channel.open(descriptor, owner, opts)
   self._max_backlog = opts.max_backlog or default_max_backlog
   self.as_text = serialization == "json"
   self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
-  self._transfers, self._behind = Transfers.new(self), 0
+  self._transfers, self._behind = Transfers.new(self, drop_parcel), 0
   local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
   self._core = assert(core.open(descriptor, serialization, callbacks_of(self), limits))
   self.post = self._core:poster()
