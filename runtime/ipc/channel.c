@@ -143,6 +143,8 @@ struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel) {
 }
 
 void mw_channel_drop_frame(struct mw_channel *channel) {
+  if (!channel->frame)
+    return;
   channel->frame->length = channel->frame_start;
   channel->frame = NULL;
 }

@@ -113,6 +113,8 @@ int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,
 
 static void drop_sent_fds(struct mw_send_queue *queue, size_t marks,
                           size_t count) {
+  if (marks == 0)
+    return;
   const int *fds = mw_fd_queue_peek(&queue->fds);
   for (size_t i = 0; i < count; i++)
     mw_fd_close(fds[i]);
