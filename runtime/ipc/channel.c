@@ -49,8 +49,9 @@ struct mw_channel {
   bool resumed; /* whole frames may wait from before the last read_stop */
   bool blocked; /* the kernel took no more: wait until it does */
   bool ended;   /* on_end was called */
-  bool broken;  /* nothing can be sent any more */
   bool closing;
+  int broken; /* why nothing can be sent any more, or 0 */
+  bool told_broken;
 };
 
 #define OWNER(handle, member)                                                  \
@@ -106,9 +107,19 @@ static void send_out(struct mw_channel *channel) {
   if (error == -ETOOMANYREFS)
     uv_timer_start(&channel->retry, on_retry, RETRY_DELAY, 0);
   else if (error && error != UV_EAGAIN)
-    channel->broken = true;
+    channel->broken = error;
   channel->blocked = error == UV_EAGAIN;
   update_handles(channel);
+}
+
+/* What waits cannot go out. The frame that an error may have left is in it. */
+static void tell_broken(struct mw_channel *channel) {
+  if (channel->told_broken || channel->closing)
+    return;
+  channel->told_broken = true;
+  channel->frame = NULL;
+  mw_send_queue_close(&channel->out);
+  channel->events->on_broken(channel->user, channel->broken);
 }
 
 void mw_channel_flush(struct mw_channel *channel) {
@@ -120,6 +131,8 @@ void mw_channel_flush(struct mw_channel *channel) {
     channel->told = channel->out.sent;
     channel->events->on_sent(channel->user, channel->told);
   }
+  if (channel->broken)
+    tell_broken(channel);
   /* What the peer has sent before it went can still be read, and its end ends
      the channel; but nobody waits for that who is not reading. */
   if (channel->broken && !channel->reading)
@@ -167,7 +180,7 @@ static int finish_frame(struct mw_channel *channel, enum mw_frame_kind kind,
 
 int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
                          const int *fds, unsigned fd_count) {
-  int error = channel->broken || channel->closing ? UV_EPIPE : 0;
+  int error = channel->closing ? UV_EPIPE : channel->broken;
   if (!error)
     error = finish_frame(channel, kind, fd_count);
   if (!error && fd_count > 0)

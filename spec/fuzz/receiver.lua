@@ -4,7 +4,7 @@
 local channels = require "mw.core.channel"
 local close = require("mw.core.fd").close
 
-local channel, has_ended, is_closed
+local channel, is_broken, has_ended, is_closed
 
 local function take_descriptors(first, ...)
   if first ~= nil and first ~= false then
@@ -36,6 +36,10 @@ local function callbacks(receive)
     on_sent = function(offset)
       assert(offset > 0 and not has_ended, "something was sent")
     end,
+    on_broken = function(code)
+      assert(type(code) == "string" and not has_ended and not is_broken, "it breaks once, before the end")
+      is_broken = true
+    end,
     on_end = function()
       assert(not has_ended, "there is one end")
       has_ended = true
@@ -55,7 +59,7 @@ local M = {}
 ---@param serialization "msgpack"|"json"
 ---@param opts { listens?: boolean, echoes?: boolean, pauses?: boolean }
 function M.open(fd, serialization, opts)
-  has_ended, is_closed = false, false
+  is_broken, has_ended, is_closed = false, false, false
   local receive = receiver(opts)
   channel =
     assert(channels.open(fd, serialization, callbacks(receive), { high_water_mark = 1000, max_backlog = 100000 }))

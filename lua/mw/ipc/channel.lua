@@ -77,7 +77,8 @@ local function arrive(self, arrival)
   end
   inbox:put(arrival)
   self._core:set_listener(nil)
-  if inbox.count >= kept_for_a_listener and not self._last_words then
+  -- What waits behind a handle needs what is still to come.
+  if inbox.count >= kept_for_a_listener and not inbox:is_held() and not self._last_words then
     self._core:read_stop()
   end
 end
@@ -86,6 +87,8 @@ local function hand_out(self)
   self._inbox:hand_out()
   if self._inbox.count == 0 then
     follow_listener(self)
+  end
+  if self._inbox.count == 0 or self._inbox:is_held() then
     self._core:read_start()
   end
 end
@@ -123,15 +126,17 @@ end
 local commands = {}
 
 --- Tells the peer's runtime something: a table whose `cmd` begins with NODE_.
+--- One that asks and asks, and reads nothing, is not answered without end.
 ---@param envelope table
 ---@param descriptor? integer the channel's from then on
 ---@return boolean sent
 function Channel:tell(envelope, descriptor)
-  local offset = self._core:send(envelope, true, descriptor)
+  local may_send = self._core:pending() <= self._max_backlog
+  local offset = may_send and self._core:send(envelope, true, descriptor)
   if not offset and descriptor then
     fd.close(descriptor)
   end
-  return offset ~= nil
+  return offset and true or false
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
@@ -190,12 +195,23 @@ for _, command in ipairs { "GET_COUNT", "COUNT", "NOTIFY_CLOSE", "ALL_CLOSED" } 
   commands["NODE_SOCKET_" .. command] = on_socket_command
 end
 
+-- A peer may say anything: what is no number or key of ours is as good as none.
+local function drop_nonsense(envelope)
+  if math.type(envelope.number) ~= "integer" then
+    envelope.number = nil
+  end
+  if type(envelope.key) ~= "string" then
+    envelope.key = nil
+  end
+end
+
 local function on_internal(self, envelope, descriptor, ...)
   for _, other in ipairs { ... } do
     fd.close(other)
   end
   local command = type(envelope) == "table" and commands[envelope.cmd]
   if command then
+    drop_nonsense(envelope)
     command(self, envelope, descriptor)
   elseif descriptor then
     fd.close(descriptor)
@@ -203,6 +219,13 @@ local function on_internal(self, envelope, descriptor, ...)
 end
 
 -- Life ----------------------------------------------------------------------
+
+-- The peer does not read any more; what it still sends is welcome.
+local function on_broken(self, failure)
+  self._transfers:close()
+  self._callbacks:close(self._sent, errors.system(failure, "send on the channel"))
+  settle(self)
+end
 
 local function on_end(self, failure)
   self._disconnecting, self._ended = true, true
@@ -235,6 +258,9 @@ local function callbacks_of(self)
     on_sent = function(offset)
       self._sent = offset
       settle(self)
+    end,
+    on_broken = function(failure)
+      on_broken(self, failure)
     end,
     on_end = function(failure)
       on_end(self, failure)
