@@ -18,7 +18,7 @@ enum {
   FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
   READS_A_TURN = 8,       /* then others have their turn */
   FDS_A_READ = 253,       /* SCM_MAX_FD: no sender can put in more */
-  FDS_WAITING_MAX = 1024, /* more than any frames can lack */
+  FDS_WAITING_MAX = 512,  /* more than any frames can lack */
   RETRY_DELAY = 10,       /* ms, while too many descriptors are under way */
   HANDLE_COUNT = 3
 };
@@ -232,14 +232,19 @@ int mw_channel_drain(struct mw_channel *channel, int timeout_ms) {
 /* receiving */
 
 static int note(struct mw_channel *channel, int marker) {
+  if (channel->in_fds.count >= FDS_WAITING_MAX)
+    return UV_EPROTO;
   return mw_fd_queue_push(&channel->in_fds, &marker, 1);
 }
 
-static int keep_fds(struct mw_channel *channel, const struct cmsghdr *control) {
+/* Keeps descriptors that have come, or closes them: after an error too. */
+static int keep_fds(struct mw_channel *channel, const struct cmsghdr *control,
+                    int error) {
   int fds[FDS_A_READ];
   size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
   memcpy(fds, CMSG_DATA(control), count * sizeof(int));
-  int error = channel->in_fds.count + count > FDS_WAITING_MAX ? UV_EPROTO : 0;
+  if (!error && channel->in_fds.count + count > FDS_WAITING_MAX)
+    error = UV_EPROTO;
   if (!error)
     error = mw_fd_queue_push(&channel->in_fds, fds, count);
   for (size_t i = 0; error && i < count; i++)
@@ -255,10 +260,10 @@ static int take_control(struct mw_channel *channel, struct msghdr *message) {
     return 0;
   if (channel->framing == MW_FRAMING_BINARY)
     error = note(channel, MW_FDS_BATCH);
-  for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control && !error;
+  for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control;
        control = CMSG_NXTHDR(message, control))
     if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS)
-      error = keep_fds(channel, control);
+      error = keep_fds(channel, control, error);
   if (!error && lost)
     error = note(channel, MW_FDS_LOST);
   return error;
