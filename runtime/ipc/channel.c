@@ -395,7 +395,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
      poll was stopped, so it starts again. */
   if (status < 0)
     events = UV_READABLE | UV_WRITABLE;
-  if (events & UV_WRITABLE)
+  /* A peer that closes its reading direction wakes nobody who waits to write:
+     so every event is a chance to see that. */
+  if ((events & UV_WRITABLE) || channel->blocked)
     mw_channel_flush(channel);
   if ((events & UV_READABLE) && !channel->closing)
     receive(channel);
