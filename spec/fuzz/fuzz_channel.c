@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "bindings/lua_call.h"
-#include "bindings/lua_channel.h"
-#include "bindings/lua_fd.h"
+#include "bindings/lua_loop.h"
+#include "bindings/modules.h"
 #include "check.h"
 
 /* In the first byte. */
@@ -24,7 +24,8 @@ enum {
   LISTENS = 2, /* messages go straight to a function */
   ECHOES = 4,
   PAUSES = 8,
-  FEW_FDS = 16 /* the receiver can have only some more open */
+  FEW_FDS = 16, /* the receiver can have only some more open */
+  WHOLE = 32    /* not the channel in C alone, but what scripts have */
 };
 
 /* In the first byte of a step: the size of the piece, and what else. */
@@ -39,7 +40,7 @@ enum {
   FDS_MAX = 253, /* of one sendmsg */
   FEW = 5,
   TURNS_MAX = 10000,
-  LUA_MEMORY_MAX = 512 * 1024 /* what stays between two inputs */
+  LUA_MEMORY_MAX = 4 * 1024 * 1024 /* what stays between two inputs */
 };
 
 struct input {
@@ -54,8 +55,10 @@ static int some_fd;
 static int open_state(lua_State *state) {
   luaL_openlibs(state);
   mw_calls_open(state, &loop, "fuzz_channel");
-  luaL_requiref(state, "mw.core.channel", luaopen_mw_core_channel, 0);
-  luaL_requiref(state, "mw.core.fd", luaopen_mw_core_fd, 0);
+  mw_preload_modules(state);
+  lua_getglobal(state, "package");
+  lua_pushliteral(state, MW_LUA_FOLDER "/?.lua;" MW_LUA_FOLDER "/?/init.lua");
+  lua_setfield(state, -2, "path");
   if (luaL_dofile(state, MW_FUZZ_FOLDER "/receiver.lua"))
     return lua_error(state);
   lua_setglobal(state, "receiver");
@@ -67,8 +70,10 @@ static void open_once(void) {
     return;
   L = luaL_newstate();
   fuzz_require(L && uv_loop_init(&loop) == 0, "there is a state and a loop");
-  some_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-  fuzz_require(some_fd >= 0, "there is a descriptor to send");
+  int pair[2]; /* its other end stays open, so that it is not at its end */
+  int error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+  fuzz_require(!error, "there is a descriptor to send");
+  some_fd = pair[0];
   lua_pushcfunction(L, open_state);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK)
     fuzz_require(false, lua_tostring(L, -1));
@@ -91,7 +96,7 @@ static void set_flag(const char *name, bool value) {
 
 static void open_receiver(int fd, uint8_t options) {
   lua_getglobal(L, "receiver");
-  lua_getfield(L, -1, "open");
+  lua_getfield(L, -1, options & WHOLE ? "open_whole" : "open");
   lua_pushinteger(L, fd);
   lua_pushstring(L, options & AS_JSON ? "json" : "msgpack");
   lua_createtable(L, 0, 3);
@@ -113,7 +118,7 @@ static bool is_closed(void) {
 }
 
 static void turn(void) {
-  uv_run(&loop, UV_RUN_NOWAIT);
+  mw_loop_turn(L, UV_RUN_NOWAIT);
   fuzz_require(!mw_calls(L)->dying, "no error is left to nobody");
   fuzz_require(lua_gettop(L) == 0, "the stack is balanced");
 }
@@ -201,7 +206,6 @@ static void run_peer(int fd, uint8_t options, struct input *input) {
 }
 
 static void check_memory(void) {
-  lua_gc(L, LUA_GCCOLLECT);
   size_t kilobytes = (size_t)lua_gc(L, LUA_GCCOUNT);
   fuzz_require(kilobytes < LUA_MEMORY_MAX / 1024, "Lua keeps nothing");
 }
@@ -218,6 +222,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   open_receiver(fds[0], options);
   run_peer(fds[1], options, &input);
   fuzz_require(is_closed(), "the channel has closed");
+  lua_gc(L, LUA_GCCOLLECT);
+  for (int i = 0; i < TURNS_MAX && count_descriptors() != before; i++)
+    turn(); /* the objects that were made of descriptors close by and by */
   fuzz_require(count_descriptors() == before, "no descriptor is left");
   check_memory();
   return 0;

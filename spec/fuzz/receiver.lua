@@ -1,8 +1,16 @@
--- The receiver of fuzz_channel: takes what comes on a channel, and closes it at
--- its end. Raises where the events come as they never should.
+-- The receivers of fuzz_channel: each takes what comes on a channel until its
+-- end, and raises where the events come as they never should.
 
+local Channel = require "mw.ipc.channel"
 local channels = require "mw.core.channel"
 local close = require("mw.core.fd").close
+local emitter = require "mw.emitter"
+local uv = require "luv"
+
+-- There may be no descriptor left later, for the module, and for the spare one
+-- that libuv opens, and keeps, with the first stream.
+require "mw.ipc.handle"
+uv.new_pipe(false):close()
 
 local channel, is_broken, has_ended, is_closed
 
@@ -54,19 +62,55 @@ end
 
 local M = {}
 
---- Opens a channel over a descriptor.
+--- Opens the bare channel over a descriptor.
 ---@param fd integer
 ---@param serialization "msgpack"|"json"
 ---@param opts { listens?: boolean, echoes?: boolean, pauses?: boolean }
 function M.open(fd, serialization, opts)
   is_broken, has_ended, is_closed = false, false, false
   local receive = receiver(opts)
-  channel =
-    assert(channels.open(fd, serialization, callbacks(receive), { high_water_mark = 1000, max_backlog = 100000 }))
+  local limits = { high_water_mark = 1000, max_backlog = 100000 }
+  channel = assert(channels.open(fd, serialization, callbacks(receive), limits))
   channel:set_listener(opts.listens and receive or nil)
   channel:want_sent(true)
   channel:ref()
   channel:read_start()
+end
+
+--- Opens what scripts have: messages and handles, for an emitter.
+---@param fd integer
+---@param serialization "msgpack"|"json"
+---@param opts { listens?: boolean, echoes?: boolean, pauses?: boolean }
+function M.open_whole(fd, serialization, opts)
+  is_closed = false
+  local owner = emitter.new()
+  local whole = Channel.open(fd, owner, { serialization = serialization, max_backlog = 100000 })
+  whole:ref()
+  function whole.on_disconnecting() end
+  function whole.on_close()
+    assert(not is_closed, "it closes once")
+    is_closed = true
+    owner:remove_all_listeners()
+  end
+  local function receive(value, handle)
+    if handle then
+      (handle.destroy or handle.close)(handle)
+    end
+    if opts.echoes and value ~= nil then
+      Channel.send(not is_closed and whole or nil, owner, value, function() end)
+    end
+    if opts.pauses then
+      owner:off("message", receive)
+      whole:listeners_changed()
+      owner:once("message", receive)
+      whole:listeners_changed()
+    end
+  end
+  owner:on("message", receive)
+  owner:on("error", function() end)
+  if opts.listens then
+    whole:listeners_changed()
+  end
 end
 
 --- Whether it has closed.
