@@ -84,7 +84,8 @@ local function arrive(self, arrival)
   end
   inbox:put(arrival)
   self._core:set_listener(nil)
-  if inbox.count >= kept_for_a_listener and not self._last_words then
+  -- What waits behind a handle needs what is still to come.
+  if inbox.count >= kept_for_a_listener and not inbox:is_held() and not self._last_words then
     self._core:read_stop()
   end
 end
@@ -93,6 +94,8 @@ local function hand_out(self)
   self._inbox:hand_out()
   if self._inbox.count == 0 then
     follow_listener(self)
+  end
+  if self._inbox.count == 0 or self._inbox:is_held() then
     self._core:read_start()
   end
 end
@@ -130,10 +133,13 @@ end
 local commands = {}
 
 --- Tells the peer's runtime something: a table whose `cmd` begins with NODE_.
+--- One that asks and asks, and reads nothing, is not answered without end.
 ---@param envelope table
 ---@param descriptor? integer stays open until the peer has it
 function Channel:tell(envelope, descriptor)
-  self._core:send(envelope, true, descriptor)
+  if self._core:pending() <= self._max_backlog then
+    self._core:send(envelope, true, descriptor)
+  end
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
@@ -192,12 +198,23 @@ for _, command in ipairs { "GET_COUNT", "COUNT", "NOTIFY_CLOSE", "ALL_CLOSED" } 
   commands["NODE_SOCKET_" .. command] = on_socket_command
 end
 
+-- A peer may say anything: what is no number or key of ours is as good as none.
+local function drop_nonsense(envelope)
+  if math.type(envelope.number) ~= "integer" then
+    envelope.number = nil
+  end
+  if type(envelope.key) ~= "string" then
+    envelope.key = nil
+  end
+end
+
 local function on_internal(self, envelope, descriptor, ...)
   for _, other in ipairs { ... } do
     fd.close(other)
   end
   local command = type(envelope) == "table" and commands[envelope.cmd]
   if command then
+    drop_nonsense(envelope)
     command(self, envelope, descriptor)
   elseif descriptor then
     fd.close(descriptor)
@@ -205,6 +222,13 @@ local function on_internal(self, envelope, descriptor, ...)
 end
 
 -- Life ----------------------------------------------------------------------
+
+-- The peer does not read any more; what it still sends is welcome.
+local function on_broken(self, failure)
+  self._transfers:close()
+  self._callbacks:close(self._sent, errors.system(failure, "send on the channel"))
+  settle(self)
+end
 
 local function on_end(self, failure)
   self._disconnecting, self._ended = true, true
@@ -237,6 +261,9 @@ local function callbacks_of(self)
     on_sent = function(offset)
       self._sent = offset
       settle(self)
+    end,
+    on_broken = function(failure)
+      on_broken(self, failure)
     end,
     on_end = function(failure)
       on_end(self, failure)

@@ -29,6 +29,9 @@ local M = {}
 ---@type table<string, mw.HandleType>
 local types = {}
 
+-- Of connections that wait. (Node: the same.)
+local backlog = 511
+
 -- A parcel for an open descriptor; nil where there is none (any more).
 local function parcel(fd, fields, give)
   local copy = fd and core.dup(fd)
@@ -106,8 +109,10 @@ types["net.Server"] = {
   pack = function(object)
     return parcel(fileno(object))
   end,
+  -- A peer may call anything a server; one that cannot listen would emit so,
+  -- before anybody could hear it.
   open = function(fd)
-    local handle = net._open_handle(fd)
+    local handle = socket.listen(fd, backlog) and net._open_handle(fd)
     return handle and net.Server.adopt(handle)
   end,
 }

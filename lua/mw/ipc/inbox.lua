@@ -38,6 +38,13 @@ function Inbox:awaits(number)
   return number ~= nil and self._lost[number] ~= nil
 end
 
+--- Whether the first that waits, waits for its handle, and the others for it.
+---@return boolean
+function Inbox:is_held()
+  local first = self[self._first]
+  return first ~= nil and first.lost ~= nil
+end
+
 --- Tells that such a handle has come, or, without a descriptor, never will.
 ---@param number any
 ---@param fd integer?
