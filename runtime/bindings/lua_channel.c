@@ -19,6 +19,7 @@ enum {
                      or false where those were lost */
   ON_INTERNAL,    /* (value, ...): for the runtime itself, the same */
   ON_SENT,        /* (offset): the kernel has taken everything before it */
+  ON_BROKEN,      /* (errname): nothing goes out any more */
   ON_END,         /* (errname): nothing comes any more; nil for a clean end */
   ON_CLOSED,      /* (): the last */
   CALLBACK_COUNT = ON_CLOSED,
@@ -158,16 +159,23 @@ static void on_sent(void *user, uint64_t offset) {
   mw_call(box->main, 1, 0, 0);
 }
 
-static void on_end(void *user, int error) {
-  struct channel_box *box = user;
+static void tell_error(struct channel_box *box, int which, int error) {
   char name[MW_ERROR_NAME_SIZE];
-  if (!push_callback(box->main, box, ON_END))
+  if (!push_callback(box->main, box, which))
     return;
   if (error)
     lua_pushstring(box->main, mw_error_name(error, name));
   else
     lua_pushnil(box->main);
   mw_call(box->main, 1, 0, 0);
+}
+
+static void on_broken(void *user, int error) {
+  tell_error(user, ON_BROKEN, error);
+}
+
+static void on_end(void *user, int error) {
+  tell_error(user, ON_END, error);
 }
 
 /* Needs no memory, so it cannot raise. */
@@ -191,6 +199,7 @@ static void on_closed(void *user) {
 static const struct mw_channel_events events = {
     .on_frame = on_frame,
     .on_sent = on_sent,
+    .on_broken = on_broken,
     .on_end = on_end,
     .on_closed = on_closed,
 };
@@ -206,7 +215,7 @@ static int push_failure(lua_State *L, int code) {
 
 static void set_callbacks(lua_State *L, int table, int box) {
   static const char *const names[] = {"on_message", "on_internal", "on_sent",
-                                      "on_end", "on_closed"};
+                                      "on_broken",  "on_end",      "on_closed"};
   for (int i = 0; i < CALLBACK_COUNT; i++) {
     lua_getfield(L, table, names[i]);
     luaL_checktype(L, -1, LUA_TFUNCTION);

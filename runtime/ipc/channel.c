@@ -19,7 +19,7 @@ enum {
   SEND_BUFFER = 1024 * 1024,
   READS_A_TURN = 8,       /* then others have their turn */
   FDS_A_READ = 253,       /* SCM_MAX_FD: no sender can put in more */
-  FDS_WAITING_MAX = 1024, /* more than any frames can lack */
+  FDS_WAITING_MAX = 512,  /* more than any frames can lack */
   RETRY_DELAY = 10,       /* ms, while too many descriptors are under way */
   HANDLE_COUNT = 3
 };
@@ -52,8 +52,9 @@ struct mw_channel {
   bool resumed; /* whole frames may wait from before the last read_stop */
   bool blocked; /* the kernel took no more: wait until it does */
   bool ended;   /* on_end was called */
-  bool broken;  /* nothing can be sent any more */
   bool closing;
+  int broken; /* why nothing can be sent any more, or 0 */
+  bool told_broken;
 };
 
 #define OWNER(handle, member)                                                  \
@@ -115,9 +116,19 @@ static void send_out(struct mw_channel *channel) {
   if (error == -ETOOMANYREFS)
     uv_timer_start(&channel->retry, on_retry, RETRY_DELAY, 0);
   else if (error && error != UV_EAGAIN)
-    channel->broken = true;
+    channel->broken = error;
   channel->blocked = error == UV_EAGAIN;
   update_handles(channel);
+}
+
+/* What waits cannot go out. The frame that an error may have left is in it. */
+static void tell_broken(struct mw_channel *channel) {
+  if (channel->told_broken || channel->closing)
+    return;
+  channel->told_broken = true;
+  channel->frame = NULL;
+  mw_send_queue_close(&channel->out);
+  channel->events->on_broken(channel->user, channel->broken);
 }
 
 void mw_channel_flush(struct mw_channel *channel) {
@@ -129,6 +140,8 @@ void mw_channel_flush(struct mw_channel *channel) {
     channel->told = channel->out.sent;
     channel->events->on_sent(channel->user, channel->told);
   }
+  if (channel->broken)
+    tell_broken(channel);
   /* What the peer has sent before it went can still be read, and its end ends
      the channel; but nobody waits for that who is not reading. */
   if (channel->broken && !channel->reading)
@@ -152,6 +165,8 @@ struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel) {
 }
 
 void mw_channel_drop_frame(struct mw_channel *channel) {
+  if (!channel->frame)
+    return;
   channel->frame->length = channel->frame_start;
   channel->frame = NULL;
 }
@@ -174,7 +189,7 @@ static int finish_frame(struct mw_channel *channel, enum mw_frame_kind kind,
 
 int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
                          const int *fds, unsigned fd_count) {
-  int error = channel->broken || channel->closing ? UV_EPIPE : 0;
+  int error = channel->closing ? UV_EPIPE : channel->broken;
   if (!error)
     error = finish_frame(channel, kind, fd_count);
   if (!error && fd_count > 0)
@@ -226,14 +241,19 @@ int mw_channel_drain(struct mw_channel *channel, int timeout_ms) {
 /* receiving */
 
 static int note(struct mw_channel *channel, int marker) {
+  if (channel->in_fds.count >= FDS_WAITING_MAX)
+    return UV_EPROTO;
   return mw_fd_queue_push(&channel->in_fds, &marker, 1);
 }
 
-static int keep_fds(struct mw_channel *channel, const struct cmsghdr *control) {
+/* Keeps descriptors that have come, or closes them: after an error too. */
+static int keep_fds(struct mw_channel *channel, const struct cmsghdr *control,
+                    int error) {
   int fds[FDS_A_READ];
   size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
   memcpy(fds, CMSG_DATA(control), count * sizeof(int));
-  int error = channel->in_fds.count + count > FDS_WAITING_MAX ? UV_EPROTO : 0;
+  if (!error && channel->in_fds.count + count > FDS_WAITING_MAX)
+    error = UV_EPROTO;
   if (!error)
     error = mw_fd_queue_push(&channel->in_fds, fds, count);
   for (size_t i = 0; error && i < count; i++)
@@ -249,10 +269,10 @@ static int take_control(struct mw_channel *channel, struct msghdr *message) {
     return 0;
   if (channel->framing == MW_FRAMING_BINARY)
     error = note(channel, MW_FDS_BATCH);
-  for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control && !error;
+  for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control;
        control = CMSG_NXTHDR(message, control))
     if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS)
-      error = keep_fds(channel, control);
+      error = keep_fds(channel, control, error);
   if (!error && lost)
     error = note(channel, MW_FDS_LOST);
   return error;
@@ -389,7 +409,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
      poll was stopped, so it starts again. */
   if (status < 0)
     events = UV_READABLE | UV_WRITABLE;
-  if (events & UV_WRITABLE)
+  /* A peer that closes its reading direction wakes nobody who waits to write:
+     so every event is a chance to see that. */
+  if ((events & UV_WRITABLE) || channel->blocked)
     mw_channel_flush(channel);
   if ((events & UV_READABLE) && !channel->closing)
     receive(channel);

@@ -26,6 +26,9 @@ struct mw_channel_events {
   int (*on_frame)(void *user, const struct mw_frame *frame);
   /* The kernel has taken all bytes up to this offset (mw_channel_queued()). */
   void (*on_sent)(void *user, uint64_t offset);
+  /* Nothing goes out any more, once: the peer does not read, but it may still
+     send. What waited is dropped. */
+  void (*on_broken)(void *user, int error);
   /* Nothing comes any more, once: 0 where the peer has closed, else why. */
   void (*on_end)(void *user, int error);
   void (*on_closed)(void *user);
@@ -48,13 +51,13 @@ struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel);
 
 /**
  * Ends it and queues it. Its descriptors stay the caller's, who keeps them open
- * until the peer has said that it has them, or the channel is closed. UV_ENOMEM
- * and UV_EPIPE (the connection is over) drop the frame.
+ * until the peer has said that it has them, or the channel is closed or broken.
+ * UV_ENOMEM, UV_EMSGSIZE and the code of on_broken drop the frame.
  */
 int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
                          const int *fds, unsigned fd_count);
 
-/** Takes the frame back that was begun. */
+/** Takes the frame back that was begun; harmless where there is none. */
 void mw_channel_drop_frame(struct mw_channel *channel);
 
 /** The offset behind the last frame that was queued. */

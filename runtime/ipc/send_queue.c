@@ -111,6 +111,8 @@ int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,
 
 static void drop_sent_fds(struct mw_send_queue *queue, size_t marks,
                           size_t count) {
+  if (marks == 0)
+    return;
   mw_fd_queue_drop(&queue->fds, count);
   queue->mark_first += marks;
   queue->mark_count -= marks;

@@ -1,5 +1,6 @@
 #include "bindings/msgpack_decode.h"
 #include "bindings/msgpack_encode.h"
+#include "check.h"
 #include "round_trip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,9 +1,9 @@
 #include "round_trip.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "check.h"
 
 struct input {
   const struct fuzz_codec *codec;
@@ -12,13 +12,6 @@ struct input {
   struct mw_buffer first;
   struct mw_buffer second;
 };
-
-static void require(bool holds, const char *what) {
-  if (holds)
-    return;
-  fprintf(stderr, "broken: %s\n", what);
-  abort();
-}
 
 static bool numbers_equal(lua_State *L, int a, int b) {
   if (lua_isinteger(L, a) || lua_isinteger(L, b))
@@ -71,27 +64,28 @@ static void check_value(lua_State *L, struct input *input) {
   struct mw_buffer *second = &input->second;
   size_t offset;
   int value = lua_gettop(L);
-  require(codec->encode(L, value, "value", first), "a value encodes");
-  require(codec->decode(L, first->bytes, first->length, &offset),
-          "what was encoded decodes");
-  require(codec->encode(L, value + 1, "value", second), "and encodes again");
-  require(first->length == second->length, "to the same size");
-  require(codec->decode(L, second->bytes, second->length, &offset),
-          "and decodes again");
-  require(values_equal(L, value + 1, value + 2), "to the same value");
-  require(lua_gettop(L) == value + 2, "the stack is balanced");
+  fuzz_require(codec->encode(L, value, "value", first), "a value encodes");
+  fuzz_require(codec->decode(L, first->bytes, first->length, &offset),
+               "what was encoded decodes");
+  fuzz_require(codec->encode(L, value + 1, "value", second),
+               "and encodes again");
+  fuzz_require(first->length == second->length, "to the same size");
+  fuzz_require(codec->decode(L, second->bytes, second->length, &offset),
+               "and decodes again");
+  fuzz_require(values_equal(L, value + 1, value + 2), "to the same value");
+  fuzz_require(lua_gettop(L) == value + 2, "the stack is balanced");
 }
 
 static int check_input(lua_State *L) {
   struct input *input = lua_touserdata(L, 1);
   size_t offset = 0;
   bool decoded = input->codec->decode(L, input->bytes, input->length, &offset);
-  require(lua_gettop(L) == 2, "decode pushes one value");
+  fuzz_require(lua_gettop(L) == 2, "decode pushes one value");
   if (decoded) {
     check_value(L, input);
   } else {
-    require(lua_type(L, -1) == LUA_TSTRING, "a failure is a sentence");
-    require(offset >= 1 && offset <= input->length + 1, "and has a place");
+    fuzz_require(lua_type(L, -1) == LUA_TSTRING, "a failure is a sentence");
+    fuzz_require(offset >= 1 && offset <= input->length + 1, "and has a place");
   }
   return 0;
 }
@@ -103,11 +97,11 @@ void fuzz_round_trip(const struct fuzz_codec *codec, const uint8_t *data,
       .codec = codec, .bytes = (const char *)data, .length = size};
   if (!L)
     L = luaL_newstate();
-  require(L, "there is a Lua state");
+  fuzz_require(L, "there is a Lua state");
   lua_pushcfunction(L, check_input);
   lua_pushlightuserdata(L, &input);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-    require(false, lua_tostring(L, -1));
+    fuzz_require(false, lua_tostring(L, -1));
   mw_buffer_free(&input.first);
   mw_buffer_free(&input.second);
 }

@@ -1,6 +1,6 @@
 /*
- * What the fuzz targets have in common: a Lua state, made by the first input
- * and kept for all others, and the check that a decoded value survives.
+ * What the targets for decoders have in common: a Lua state, made by the first
+ * input and kept for all others, and the check that a decoded value survives.
  */
 #ifndef MW_FUZZ_ROUND_TRIP_H
 #define MW_FUZZ_ROUND_TRIP_H
@@ -18,9 +18,6 @@ struct fuzz_codec {
   bool (*decode)(lua_State *L, const char *bytes, size_t length,
                  size_t *offset);
 };
-
-/** What libFuzzer calls; every target defines it. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /**
  * Decodes the input. A refusal must name a place in it. A value must encode,

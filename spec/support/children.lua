@@ -23,12 +23,15 @@ function M.collect(stream)
   end
 end
 
+local all_events = { "spawn", "error", "exit", "disconnect", "close" }
+
 --- Writes down the events of a child, each as { name, n = count, values... }.
 ---@param child mw.Child
+---@param names? string[] which; all where absent
 ---@return table[]
-function M.record(child)
+function M.record(child, names)
   local events = {}
-  for _, name in ipairs { "spawn", "error", "exit", "disconnect", "close" } do
+  for _, name in ipairs(names or all_events) do
     child:on(name, function(...)
       events[#events + 1] = { name, n = select("#", ...), ... }
     end)

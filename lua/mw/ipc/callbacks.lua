@@ -57,7 +57,8 @@ end
 function Callbacks:close(sent, err)
   while self._first <= self._last do
     local entry = self[self._first]
-    settle(self, (entry.unacknowledged or entry.offset > sent) and err or nil)
+    local is_lost = not entry.err and (entry.unacknowledged or entry.offset > sent)
+    settle(self, is_lost and err or nil)
   end
 end
 

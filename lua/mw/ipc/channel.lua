@@ -39,8 +39,15 @@ local function closed_error()
 end
 
 -- Handles need modules that most processes with a channel never load.
+local handle_module
+
 local function handles()
-  return require "mw.ipc.handle"
+  handle_module = handle_module or require "mw.ipc.handle"
+  return handle_module
+end
+
+local function drop_parcel(parcel)
+  handles().drop(parcel)
 end
 
 -- Callbacks -----------------------------------------------------------------
@@ -91,8 +98,8 @@ local function arrive(self, arrival)
   end
   inbox:put(arrival)
   self._core:set_listener(nil)
-  -- A handle that is to come again is behind what has come.
-  if inbox.count >= kept_for_a_listener and not self._last_words and not inbox:is_incomplete() then
+  -- What waits behind a handle needs what is still to come.
+  if inbox.count >= kept_for_a_listener and not inbox:is_held() and not self._last_words then
     self._core:read_stop()
   end
 end
@@ -101,6 +108,8 @@ local function hand_out(self)
   self._inbox:hand_out()
   if self._inbox.count == 0 then
     follow_listener(self)
+  end
+  if self._inbox.count == 0 or self._inbox:is_held() then
     self._core:read_start()
   end
 end
@@ -137,18 +146,19 @@ end
 -- What one process tells the other beside messages, by `cmd`.
 local commands = {}
 
---- Tells the peer's runtime something at once: a table whose `cmd` begins with NODE_.
+--- Tells the peer's runtime something at once: a table whose `cmd` begins with
+--- NODE_. One that asks and asks, and reads nothing, is not answered without end.
 ---@param envelope table
 ---@param descriptor? integer stays open until the peer has it
 ---@return integer? offset behind it; nil where it can't be sent
 function Channel:tell(envelope, descriptor)
-  local offset = self._core:send(envelope, true, descriptor)
+  local offset = self._core:pending() <= self._max_backlog and self._core:send(envelope, true, descriptor)
   self._queued = offset or self._queued
-  return offset
+  return offset or nil
 end
 
---- Whether the kernel has taken all up to an offset behind which there were only
---- messages from Lua: as long as a handle is under way nothing is posted.
+--- Whether the kernel has taken all up to an offset, behind which nothing was
+--- posted: as long as a handle is under way nothing is.
 ---@param offset integer
 ---@return boolean
 function Channel:has_sent(offset)
@@ -159,7 +169,7 @@ end
 -- it has a number; a peer that gives none (Node) sends nothing meanwhile. Where
 -- the frame itself speaks of no descriptor, it is no handle.
 function commands.NODE_HANDLE(self, envelope, descriptor)
-  local number, inbox = math.tointeger(envelope.number), self._inbox
+  local number, inbox = envelope.number, self._inbox
   if descriptor == nil then
     return
   end
@@ -209,7 +219,7 @@ end
 
 -- Counts of connections.
 local function on_socket_command(self, envelope)
-  if type(envelope.key) == "string" then
+  if envelope.key then
     local lists = handles().lists_of(self)
     lists.commands[envelope.cmd](lists, envelope.key, envelope)
   end
@@ -217,6 +227,16 @@ end
 
 for _, command in ipairs { "GET_COUNT", "COUNT", "NOTIFY_CLOSE", "ALL_CLOSED" } do
   commands["NODE_SOCKET_" .. command] = on_socket_command
+end
+
+-- A peer may say anything: what is no number or key of ours is as good as none.
+local function drop_nonsense(envelope)
+  if math.type(envelope.number) ~= "integer" then
+    envelope.number = nil
+  end
+  if type(envelope.key) ~= "string" then
+    envelope.key = nil
+  end
 end
 
 local function on_internal(self, envelope, descriptor, ...)
@@ -228,11 +248,20 @@ local function on_internal(self, envelope, descriptor, ...)
     fd.close(descriptor)
   end
   if command then
+    drop_nonsense(envelope)
     command(self, envelope, descriptor)
   end
 end
 
 -- Life ----------------------------------------------------------------------
+
+-- The peer does not read any more; what it still sends is welcome.
+local function on_broken(self, failure)
+  self._transfers:close()
+  self._held:close()
+  self._callbacks:close(self._sent, errors.system(failure, "send on the channel"))
+  settle(self)
+end
 
 local function on_end(self, failure)
   self._disconnecting, self._ended = true, true
@@ -267,6 +296,9 @@ local function callbacks_of(self)
       self._sent = offset
       settle(self)
     end,
+    on_broken = function(failure)
+      on_broken(self, failure)
+    end,
     on_end = function(failure)
       on_end(self, failure)
     end,
@@ -288,7 +320,7 @@ function Channel.open(descriptor, owner, opts)
   self._max_backlog = opts.max_backlog or default_max_backlog
   self.as_text = serialization == "json"
   self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
-  self._transfers, self._held, self._behind = Transfers.new(self), Held.new(drop_parcel), 0
+  self._transfers, self._held, self._behind = Transfers.new(self, drop_parcel), Held.new(drop_parcel), 0
   local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
   self._core = assert(core.open(descriptor, serialization, callbacks_of(self), limits))
   self.post = self._core:poster()

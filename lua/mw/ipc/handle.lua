@@ -29,6 +29,9 @@ local M = {}
 ---@type table<string, mw.HandleType>
 local types = {}
 
+-- Of connections that wait. (Node: the same.)
+local backlog = 511
+
 -- A parcel for an open descriptor; nil where there is none (any more), nil and
 -- the error's name where it can't be copied.
 local function parcel(fd, fields, give)
@@ -120,9 +123,10 @@ types["net.Server"] = {
   pack = function(object)
     return parcel(fileno(object))
   end,
+  -- A peer may call anything a server; one that cannot listen would emit so,
+  -- before anybody could hear it.
   open = function(fd)
-    local _, listening = socket.kind(fd)
-    local handle = listening and net._open_handle(fd)
+    local handle = socket.listen(fd, backlog) and net._open_handle(fd)
     return handle and net.Server.adopt(handle)
   end,
 }
@@ -258,7 +262,7 @@ end
 ---@param channel mw.Channel that it has come on
 ---@return fun(fd: integer?): any
 function M.opener(envelope, channel)
-  local left = type(envelope.key) == "string" and M.lists_of(channel):receive(envelope.key)
+  local left = envelope.key ~= nil and M.lists_of(channel):receive(envelope.key)
   return function(fd)
     local object = fd and open(envelope, fd, channel.as_text)
     if left and object and object.once then

@@ -38,10 +38,11 @@ function Inbox:awaits(number)
   return number ~= nil and self._lost[number] ~= nil
 end
 
---- Whether any is.
+--- Whether the first that waits, waits for its handle, and the others for it.
 ---@return boolean
-function Inbox:is_incomplete()
-  return next(self._lost) ~= nil
+function Inbox:is_held()
+  local first = self[self._first]
+  return first ~= nil and first.lost ~= nil
 end
 
 --- Tells that such a handle has come, or, without a descriptor, never will.

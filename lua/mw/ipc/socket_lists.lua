@@ -84,7 +84,7 @@ end
 local function tell_if_empty(self, key)
   local list = self._received[key]
   if list and list.count == 0 and list.is_watched then
-    list.is_watched = false
+    self._received[key] = nil
     self._channel:tell_in_turn { cmd = "NODE_SOCKET_ALL_CLOSED", key = key }
   end
 end

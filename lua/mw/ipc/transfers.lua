@@ -4,11 +4,6 @@
 
 local max_retries = 3
 
--- Loaded with the first of them.
-local function handles()
-  return require "mw.ipc.handle"
-end
-
 ---@class mw.Transfer
 ---@field number integer
 ---@field envelope table the message around the handle
@@ -23,9 +18,10 @@ Transfers.__index = Transfers
 
 --- Makes an empty list, of those that are sent on a channel.
 ---@param channel mw.Channel
+---@param drop fun(parcel: mw.Parcel) closes what held the handle
 ---@return mw.Transfers
-function Transfers.new(channel)
-  return setmetatable({ _channel = channel, _by_number = {}, _first = 1, _last = 0 }, Transfers)
+function Transfers.new(channel, drop)
+  return setmetatable({ _channel = channel, _drop = drop, _by_number = {}, _first = 1, _last = 0 }, Transfers)
 end
 
 ---@return boolean
@@ -58,7 +54,7 @@ local function find(self, number)
 end
 
 local function finish(self, transfer)
-  handles().drop(transfer.parcel)
+  self._drop(transfer.parcel)
   self._by_number[transfer.number] = nil
   while self._first <= self._last and not self._by_number[self._first] do
     self._first = self._first + 1
@@ -98,8 +94,10 @@ end
 ---@param number any
 function Transfers:refused(number)
   local transfer = find(self, number)
-  if not transfer then
+  if not transfer and number ~= nil then
     tell_lost(self, number)
+  elseif not transfer then
+    return
   elseif transfer.retries == max_retries or not send_again(self, transfer) then
     give_up(self, transfer)
   end
@@ -108,7 +106,7 @@ end
 --- Closes all: the channel has ended.
 function Transfers:close()
   for _, transfer in pairs(self._by_number) do
-    handles().drop(transfer.parcel)
+    self._drop(transfer.parcel)
   end
   self._by_number, self._first = {}, self._last + 1
 end
