@@ -121,7 +121,9 @@ types["net.Socket"] = {
 
 types["net.Server"] = {
   pack = function(object)
-    return parcel(fileno(object))
+    return parcel(fileno(object), nil, function()
+      object:_share_path()
+    end)
   end,
   -- A peer may call anything a server; one that cannot listen would emit so,
   -- before anybody could hear it.

@@ -50,4 +50,8 @@ M.set_listen_provider = Server.set_listen_provider
 ---@type fun(what: mw.ListenTarget): userdata?, mw.Error?
 M._bind_listener = listener.bind
 
+--- Closes it, and removes the path that was made for it.
+---@type fun(handle: any, leaves_path: boolean?)
+M._close_listener = listener.close
+
 return M

@@ -60,39 +60,55 @@ local function set_mode(handle, what)
   end
   local ok, text, code = handle:chmod(mode)
   if not ok then
-    handle:close()
+    M.close(handle)
     return nil, failure.from_luv(text, code, "chmod", what.path)
   end
   return handle
 end
 
--- Handles that will unlink their path. os.exit() closes no handles, and a path
--- that is left behind could not be listened to by the next process. The loop
--- is asked which there still are: the table has some that were collected.
-local bound = setmetatable({}, { __mode = "k" })
+-- The paths that were made here, by handle, and those that were left to other
+-- processes. What is left behind could not be listened to by the next process:
+-- all go at the exit.
+local made = setmetatable({}, { __mode = "k" })
+local left = {}
 
 exit.add_flusher(function()
-  uv.walk(function(handle)
-    if bound[handle] and not handle:is_closing() then
-      handle:close()
-    end
-  end)
+  for _, path in pairs(made) do
+    left[path] = true
+  end
+  for path in pairs(left) do
+    uv.fs_unlink(path)
+  end
 end)
 
--- Bound by libuv, which unlinks the path when the handle closes.
+--- Closes a handle that bind() has made, and removes its path.
+---@param handle any
+---@param leaves_path? boolean it stays until the exit: other processes listen there
+function M.close(handle, leaves_path)
+  local path = made[handle]
+  made[handle] = nil
+  if path and leaves_path then
+    left[path] = true
+  elseif path then
+    uv.fs_unlink(path)
+  end
+  handle:close()
+end
+
+-- Not by libuv, which would unlink the path whoever else listens there. For a
+-- folder that is not there the code is that of libuv.
 local function bind_path(what)
   if #what.path > longest_path then
     return nil, failure.at("ENAMETOOLONG", "listen", what.path)
   elseif what.path:byte(1) == 0 then
     return bind_abstract(what)
   end
-  local handle = native.new "pipe"
-  local ok, text, code = handle:bind(what.path)
-  if not ok then
-    handle:close()
-    return nil, failure.from_luv(text, code, "listen", what.path)
+  local fd, code = socket.bind_unix(what.path)
+  if not fd then
+    return nil, failure.at(code == "ENOENT" and "EACCES" or code, "listen", what.path)
   end
-  bound[handle] = true
+  local handle = assert(native.open(fd))
+  made[handle], left[what.path] = what.path, nil
   return set_mode(handle, what)
 end
 

@@ -115,6 +115,11 @@ function Server:_share(share)
   end
 end
 
+--- Another process listens too: the path is not ours alone.
+function Server:_share_path()
+  self._is_shared = true
+end
+
 --- That process is gone.
 ---@param share mw.ServerShare
 function Server:_unshare(share)
@@ -208,7 +213,7 @@ local function begin(self, what, handle)
   end)
   if not ok then
     if not what.handle then
-      handle:close()
+      listener.close(handle)
     end
     local place = what.path or what.address or what.port and "::"
     return fail_later(self, failure.from_luv(text, code, "listen", place, what.port))
@@ -232,7 +237,7 @@ end
 local function open(self, what, attempt)
   local function done(err, handle)
     if not is_current(self, attempt) then
-      return handle and not what.handle and handle:close()
+      return handle and not what.handle and listener.close(handle)
     end
     self._attempt = nil
     if err then
@@ -342,8 +347,9 @@ local function stop_listening(self)
   local handle = self._handle
   self._handle, self._attempt, self.listening = nil, nil, false
   if handle and not handle:is_closing() then
-    handle:close()
+    listener.close(handle, self._is_shared)
   end
+  self._is_shared = nil
   return handle ~= nil
 end
 
@@ -352,7 +358,8 @@ local function not_running()
 end
 
 --- Takes no more connections. `close` follows once those that there are have
---- ended; the path that listen() made is removed at once. (Node: server.close)
+--- ended; the path that listen() made is removed at once, or at the exit where the
+--- server was sent to another process. (Node: server.close)
 ---@param callback? fun(err: any) listens to `close`; gets ERR_SERVER_NOT_RUNNING where it did not listen
 ---@return mw.Server self
 function Server:close(callback)

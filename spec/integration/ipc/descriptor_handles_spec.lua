@@ -253,7 +253,10 @@ describe("process.fd", function()
   end)
 
   in_both("keeps it here with keep_open", function(opts)
-    local child, arrivals = transfers.start("process.on('message', function(m, h) h:close() process.send 'closed' end)", opts)
+    local child, arrivals = transfers.start(
+      "process.on('message', function(_, handle) handle:close() process.send 'closed' end)",
+      opts
+    )
     local reader, writer = core.pipe()
     local wrapped = mw.process.fd(reader)
     child:send("pipe", wrapped, { keep_open = true })
@@ -340,7 +343,10 @@ describe("process.fd", function()
   end)
 
   in_both("that was closed, or sent, or is a stream's, arrives as nil", function(opts)
-    local child, arrivals = transfers.start("process.on('message', function(m, h) process.send(h == nil) if h then h:close() end end)", opts)
+    local child, arrivals = transfers.start(
+      "process.on('message', function(_, handle) process.send(handle == nil) if handle then handle:close() end end)",
+      opts
+    )
     local reader, writer = core.pipe()
     local wrapped, other = mw.process.fd(reader), mw.process.fd(writer)
     child:send("first", wrapped)

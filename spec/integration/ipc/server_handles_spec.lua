@@ -197,7 +197,26 @@ describe("A server that is sent", function()
     transfers.end_of(child)
     assert.equal("parent", ask(path))
     sockets.close(server)
+    folder:remove()
+  end)
+
+  it("on a Unix path leaves it until the process that made it exits", function()
+    local folder = scratch.new()
+    local path = folder.path .. "/server"
+    local child, arrivals = transfers.start(([[
+      local server = mw.net.create_server()
+      server:listen(%q, function()
+        process.send("server", server)
+        server:close()
+      end)
+      process.on("message", function() os.exit(3) end)
+    ]]):format(path))
+    local _, server = transfers.arrived(arrivals)
+    assert.is_not_nil(uv.fs_stat(path))
+    child:send "exit"
+    assert.equal(3, forks.finish(child).code)
     assert.is_nil(uv.fs_stat(path))
+    sockets.close(server)
     folder:remove()
   end)
 
