@@ -408,6 +408,28 @@ describe("send", function()
   end)
 
   -- IPC-08
+  it("goes out where nothing but a callback has sent it", function()
+    local child, messages = forks.start [[
+      local count = 0
+      process.on("message", function(message)
+        count = count + 1
+        if message == "last" then process.send(count) end
+      end)
+    ]]
+    local function send_batch(left)
+      for _ = 1, 999 do
+        child:send "one of many"
+      end
+      child:send(left == 0 and "last" or "the last of a batch", left > 0 and function()
+        send_batch(left - 1)
+      end or nil)
+    end
+    send_batch(20)
+    assert.equal(21000, forks.received(messages))
+    end_of(child)
+  end)
+
+  -- IPC-08
   it("calls back for a message that goes out in one piece", function()
     local child = forks.start(sink)
     local called
