@@ -19,17 +19,20 @@ end
 
 local M = {}
 
+local nothing = {}
+
 --- Makes an error object.
 ---@param code string|integer
 ---@param message string
 ---@param fields? table more fields; not changed
 ---@return mw.Error
 function M.new(code, message, fields)
-  local err = {}
-  for key, value in pairs(fields or {}) do
-    err[key] = value
+  local err = { code = code, message = message }
+  for key, value in next, fields or nothing do
+    if err[key] == nil then
+      err[key] = value
+    end
   end
-  err.code, err.message = code, message
   return setmetatable(err, Error)
 end
 

@@ -1,9 +1,14 @@
--- From the name of a host to its address. (https://nodejs.org/api/dns.html#dnslookuphostname-options-callback)
+-- From names of hosts to addresses, by the system's resolver.
+-- (https://nodejs.org/api/dns.html#dnslookuphostname-options-callback)
 
 local errors = require "mw.error"
 local socket = require "mw.core.socket"
 local tick = require "mw.tick"
 local uv = require "luv"
+
+---@class mw.HostAddress
+---@field address string
+---@field family 4|6
 
 local M = {}
 
@@ -12,13 +17,20 @@ local families = { [4] = "inet", [6] = "inet6" }
 -- What getaddrinfo(3) says of a name that has no address.
 local not_found = { EAI_NONAME = true, EAI_NODATA = true }
 
-local function refusal(text, host)
-  local code = text:match "^[%u_]+"
-  local err = errors.system(code, "getaddrinfo " .. host, { hostname = host })
+--- The error for a name that has no address, as Node has it.
+---@param host string
+---@return mw.Error
+function M.not_found(host)
+  local message = ("ENOTFOUND: there is no host of this name, getaddrinfo %s"):format(host)
+  return errors.new("ENOTFOUND", message, { errno = -3008, syscall = "getaddrinfo", hostname = host })
+end
+
+local function failure(text, host)
+  local code = text:match "^[%u_]+" or "UNKNOWN"
   if not_found[code] then
-    err.code, err.errno = "ENOTFOUND", -3008
-    err.message = ("ENOTFOUND: there is no host of this name, getaddrinfo %s"):format(host)
+    return M.not_found(host)
   end
+  local err = errors.system(code, "getaddrinfo " .. host, { hostname = host })
   err.syscall = "getaddrinfo"
   return err
 end
@@ -31,6 +43,41 @@ function M.family(text)
   return family ~= 0 and family or nil
 end
 
+-- luv gives an address once for each kind of socket that it can be used for.
+local function unique(found)
+  local list, seen = {}, {}
+  for _, entry in ipairs(found) do
+    if not seen[entry.addr] then
+      seen[entry.addr] = true
+      list[#list + 1] = { address = entry.addr, family = entry.family == "inet6" and 6 or 4 }
+    end
+  end
+  return list
+end
+
+--- Asks the system for all addresses of a name, in its order; never answers
+--- before this call has returned.
+---@param host string
+---@param family 4|6|nil of this family only
+---@param hints table<string, boolean> of getaddrinfo(3): addrconfig, v4mapped, all
+---@param done fun(err: mw.Error?, addresses: mw.HostAddress[]?) ENOTFOUND where there is none
+function M.all(host, family, hints, done)
+  local request = { socktype = "stream", family = families[family] }
+  for name, value in pairs(hints) do
+    request[name] = value
+  end
+  local asked, text = uv.getaddrinfo(host, nil, request, function(err, found)
+    if err or #found == 0 then
+      return done(failure(err or "EAI_NONAME", host))
+    end
+    done(nil, unique(found))
+  end)
+  if not asked then
+    -- A name that is never sent to a resolver, such as one that is too long.
+    tick.add(done, failure(text, host))
+  end
+end
+
 --- Finds the first address of a host, never before this call has returned. A
 --- numeric address is its own, of whatever family it is.
 ---@param host string
@@ -41,17 +88,12 @@ function M.look_up(host, family, callback)
   if own_family then
     return tick.add(callback, nil, host, own_family)
   end
-  local hints = { family = families[family], socktype = "dgram" }
-  local request, text = uv.getaddrinfo(host, nil, hints, function(failure, found)
-    if failure then
-      return callback(refusal(failure, host))
+  M.all(host, family, {}, function(err, addresses)
+    if err then
+      return callback(err)
     end
-    callback(nil, found[1].addr, family)
+    callback(nil, addresses[1].address, addresses[1].family)
   end)
-  if not request then
-    -- A name that is never sent to a resolver, such as one that is too long.
-    tick.add(callback, refusal(text, host))
-  end
 end
 
 return M

@@ -38,11 +38,13 @@ int mw_fd_access_mode(int fd) {
   return flags == -1 ? -errno : flags & O_ACCMODE;
 }
 
-int mw_fd_set_cloexec(int fd) {
+int mw_fd_claim(int fd) {
   int flags = fcntl(fd, F_GETFD);
-  if (flags == -1 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == -1)
+  if (flags == -1)
     return -errno;
-  return 0;
+  if (flags & FD_CLOEXEC)
+    return -EBADF;
+  return fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == -1 ? -errno : 0;
 }
 
 int mw_fd_set_nonblocking(int fd, bool nonblocking) {

@@ -39,8 +39,11 @@ int mw_fd_dup(int fd);
 /** O_RDONLY, O_WRONLY or O_RDWR (fcntl(2), F_GETFL). */
 int mw_fd_access_mode(int fd);
 
-/** Makes a descriptor that came from outside close-on-exec (fcntl(2)). */
-int mw_fd_set_cloexec(int fd);
+/**
+ * Makes a descriptor close-on-exec that was there when the process started
+ * (fcntl(2)). UV_EBADF where it is so already: then it is one of our own.
+ */
+int mw_fd_claim(int fd);
 
 /**
  * Sets or clears O_NONBLOCK, which all that share the open file description

@@ -285,7 +285,7 @@ static bool encode(lua_State *L, const struct channel_box *box, int index,
 
 /* send(value, internal[, fd]) -> offset behind it, bytes that wait;
    nil, errname; or nil, nil, sentence for what cannot be sent. The
-   descriptor is the channel's once it has succeeded. */
+   descriptor stays the caller's, open until the peer has it. */
 static int channel_send(lua_State *L) {
   struct channel_box *box = check_box(L);
   struct mw_channel *channel = open_channel(L);

@@ -80,9 +80,9 @@ static int fd_access_mode(lua_State *L) {
   return push_number(L, mw_fd_access_mode(check_fd(L, 1)));
 }
 
-/* set_cloexec(fd) -> true | nil, errname */
-static int fd_set_cloexec(lua_State *L) {
-  return push_outcome(L, mw_fd_set_cloexec(check_fd(L, 1)));
+/* claim(fd) -> true | nil, errname */
+static int fd_claim(lua_State *L) {
+  return push_outcome(L, mw_fd_claim(check_fd(L, 1)));
 }
 
 /* set_nonblocking(fd, flag) -> true | nil, errname */
@@ -174,13 +174,13 @@ static int fd_drain(lua_State *L) {
 
 int luaopen_mw_core_fd(lua_State *L) {
   static const luaL_Reg functions[] = {
+      {"claim", fd_claim},
       {"pipe", fd_pipe},
       {"socketpair", fd_socketpair},
       {"close", fd_close},
       {"write_all", fd_write_all},
       {"dup", fd_dup},
       {"access_mode", fd_access_mode},
-      {"set_cloexec", fd_set_cloexec},
       {"set_nonblocking", fd_set_nonblocking},
       {"at_end", fd_at_end},
       {"watch", fd_watch},

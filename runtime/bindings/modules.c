@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "bindings/lua_channel.h"
+#include "bindings/lua_class.h"
 #include "bindings/lua_error.h"
 #include "bindings/lua_fd.h"
 #include "bindings/lua_json.h"
@@ -24,6 +25,7 @@ void mw_preload_modules(lua_State *L) {
       {"luv", open_luv_once},
       {"uv", open_luv_once},
       {"mw.core.channel", luaopen_mw_core_channel},
+      {"mw.core.class", luaopen_mw_core_class},
       {"mw.core.error", luaopen_mw_core_error},
       {"mw.core.fd", luaopen_mw_core_fd},
       {"mw.core.json", luaopen_mw_core_json},

@@ -16,6 +16,7 @@ enum {
   READ_MIN = 16 * 1024, /* room for what comes in, of a quiet channel */
   READ_MAX = 256 * 1024,
   FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
+  SEND_BUFFER = 1024 * 1024,
   READS_A_TURN = 8,       /* then others have their turn */
   FDS_A_READ = 253,       /* SCM_MAX_FD: no sender can put in more */
   FDS_WAITING_MAX = 512,  /* more than any frames can lack */
@@ -30,6 +31,7 @@ struct mw_channel {
   uv_idle_t flusher;
   uv_timer_t retry;
   int fd;
+  int polled; /* the events that the poll is started for */
   int open_handles;
   enum mw_framing framing;
   const struct mw_channel_events *events;
@@ -46,6 +48,7 @@ struct mw_channel {
   size_t seen; /* of the frame that has not come whole */
 
   bool reading, referenced;
+  bool drained; /* the last read took all that there was */
   bool resumed; /* whole frames may wait from before the last read_stop */
   bool blocked; /* the kernel took no more: wait until it does */
   bool ended;   /* on_end was called */
@@ -61,6 +64,14 @@ struct mw_channel {
 static void on_poll(uv_poll_t *poll, int status, int events);
 static void handle_rest(struct mw_channel *channel);
 
+static void watch(struct mw_channel *channel, int events) {
+  channel->polled = events;
+  if (events)
+    uv_poll_start(&channel->poll, events, on_poll);
+  else
+    uv_poll_stop(&channel->poll);
+}
+
 /* Brings the handles in line with what the channel waits for. */
 static void update_handles(struct mw_channel *channel) {
   int events = 0;
@@ -70,10 +81,8 @@ static void update_handles(struct mw_channel *channel) {
     events |= UV_READABLE;
   if (channel->blocked && !channel->broken)
     events |= UV_WRITABLE;
-  if (events)
-    uv_poll_start(&channel->poll, events, on_poll);
-  else
-    uv_poll_stop(&channel->poll);
+  if (events != channel->polled) /* each start costs two system calls */
+    watch(channel, events);
   if ((channel->referenced && !channel->ended) || channel->blocked)
     uv_ref((uv_handle_t *)&channel->poll);
   else
@@ -290,8 +299,11 @@ static int read_once(struct mw_channel *channel) {
   if (error)
     return error;
   channel->in.length += (size_t)count;
-  if ((size_t)count == vector.iov_len && channel->read_size < READ_MAX)
+  bool filled = (size_t)count == vector.iov_len;
+  if (filled && channel->read_size < READ_MAX)
     channel->read_size *= 2;
+  /* A read also stops where descriptors come: then there may be more. */
+  channel->drained = !filled && message.msg_controllen == 0;
   return (int)count;
 }
 
@@ -385,6 +397,8 @@ static void receive(struct mw_channel *channel) {
       end(channel, error);
       return;
     }
+    if (channel->drained)
+      return;
   }
 }
 
@@ -401,8 +415,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     mw_channel_flush(channel);
   if ((events & UV_READABLE) && !channel->closing)
     receive(channel);
-  if (status < 0)
-    update_handles(channel);
+  if (status < 0 && !channel->closing)
+    watch(channel, channel->polled);
 }
 
 /* A loss stays noted for the rest of its batch; a line has no more to lose. */
@@ -445,6 +459,13 @@ void mw_channel_set_referenced(struct mw_channel *channel, bool referenced) {
 
 /* life */
 
+/* Room for what goes out: with the usual 208 KiB, large messages wait more for
+   the peer to wake up than for the copying. The kernel may give less. */
+static void widen(int fd) {
+  int size = SEND_BUFFER;
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 static int init_handles(struct mw_channel *channel, uv_loop_t *loop) {
   int error = uv_poll_init(loop, &channel->poll, channel->fd);
   if (error)
@@ -469,6 +490,7 @@ int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
   made->user = user;
   made->out.framing = framing;
   made->read_size = READ_MIN;
+  widen(fd);
   int error = init_handles(made, loop);
   if (error) {
     free(made);

@@ -50,9 +50,9 @@ int mw_channel_open(uv_loop_t *loop, int fd, enum mw_framing framing,
 struct mw_buffer *mw_channel_begin_frame(struct mw_channel *channel);
 
 /**
- * Ends it and queues it, with descriptors, which are the channel's from then
- * on. UV_ENOMEM, UV_EMSGSIZE and the code of on_broken drop the frame, and the
- * descriptors stay the caller's.
+ * Ends it and queues it. Its descriptors stay the caller's, who keeps them open
+ * until the peer has said that it has them, or the channel is closed or broken.
+ * UV_ENOMEM, UV_EMSGSIZE and the code of on_broken drop the frame.
  */
 int mw_channel_end_frame(struct mw_channel *channel, enum mw_frame_kind kind,
                          const int *fds, unsigned fd_count);
@@ -89,8 +89,8 @@ void mw_channel_flush(struct mw_channel *channel);
 int mw_channel_drain(struct mw_channel *channel, int timeout_ms);
 
 /**
- * Ends the connection: what waits is dropped, descriptors are closed, no event
- * but on_closed follows. May be called twice.
+ * Ends the connection: what waits is dropped, descriptors that have come are
+ * closed, no event but on_closed follows. May be called twice.
  */
 void mw_channel_close(struct mw_channel *channel);
 

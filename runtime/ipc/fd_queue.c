@@ -54,6 +54,10 @@ void mw_fd_queue_close(struct mw_fd_queue *queue) {
   for (size_t i = 0; i < queue->count; i++)
     if (queue->fds[queue->first + i] >= 0)
       mw_fd_close(queue->fds[queue->first + i]);
+  mw_fd_queue_free(queue);
+}
+
+void mw_fd_queue_free(struct mw_fd_queue *queue) {
   free(queue->fds);
   *queue = (struct mw_fd_queue){.fds = NULL};
 }

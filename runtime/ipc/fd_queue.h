@@ -1,7 +1,6 @@
 /*
  * Descriptors in order: those that have arrived and wait for the frame that
- * counts them, or those that wait to be sent. Owns them: what is not taken is
- * closed with the queue.
+ * counts them, or those that wait to be sent. Whose they are, its user says.
  */
 #ifndef MW_IPC_FD_QUEUE_H
 #define MW_IPC_FD_QUEUE_H
@@ -29,7 +28,10 @@ const int *mw_fd_queue_peek(const struct mw_fd_queue *queue);
 /** Takes the first `count`, which are the caller's from then on. */
 void mw_fd_queue_drop(struct mw_fd_queue *queue, size_t count);
 
-/** Closes all that is left and frees the memory. */
+/** Closes all that are left, and frees the memory. */
 void mw_fd_queue_close(struct mw_fd_queue *queue);
+
+/** Frees the memory; the descriptors stay open. */
+void mw_fd_queue_free(struct mw_fd_queue *queue);
 
 #endif

@@ -7,8 +7,6 @@
 #include <sys/uio.h>
 #include <uv.h>
 
-#include "base/fd.h"
-
 enum { CHUNK_SIZE = 64 * 1024, CHUNKS_A_SEND = 16 };
 
 struct mw_send_chunk {
@@ -115,9 +113,6 @@ static void drop_sent_fds(struct mw_send_queue *queue, size_t marks,
                           size_t count) {
   if (marks == 0)
     return;
-  const int *fds = mw_fd_queue_peek(&queue->fds);
-  for (size_t i = 0; i < count; i++)
-    mw_fd_close(fds[i]);
   mw_fd_queue_drop(&queue->fds, count);
   queue->mark_first += marks;
   queue->mark_count -= marks;
@@ -225,7 +220,7 @@ void mw_send_queue_close(struct mw_send_queue *queue) {
   }
   if (queue->spare)
     free_chunk(queue->spare);
-  mw_fd_queue_close(&queue->fds);
+  mw_fd_queue_free(&queue->fds);
   free(queue->marks);
   *queue = (struct mw_send_queue){.first = NULL};
 }

@@ -1,7 +1,7 @@
 /*
  * What waits to be sent on a channel: bytes in chunks, and descriptors that
- * travel with certain bytes. Owns both; a descriptor is closed once the kernel
- * has it. Used by channel.c alone.
+ * travel with certain bytes. Owns the bytes; the descriptors are lent. Used by
+ * channel.c alone.
  */
 #ifndef MW_IPC_SEND_QUEUE_H
 #define MW_IPC_SEND_QUEUE_H
@@ -27,7 +27,7 @@ struct mw_send_queue {
   struct mw_send_chunk *spare; /* an empty one, for the next message */
   uint64_t queued;             /* bytes ever put in */
   uint64_t sent;               /* bytes ever taken by the kernel */
-  struct mw_fd_queue fds;
+  struct mw_fd_queue fds;      /* lent: never closed here */
   struct mw_send_mark *marks;
   size_t mark_first, mark_count, mark_capacity;
   enum mw_framing framing;
@@ -43,8 +43,8 @@ struct mw_buffer *mw_send_queue_tail(struct mw_send_queue *queue);
 void mw_send_queue_commit(struct mw_send_queue *queue, size_t count);
 
 /**
- * Makes descriptors travel with the frame that is committed next. They are the
- * queue's from then on, unless UV_ENOMEM is returned.
+ * Makes descriptors travel with the frame that is committed next. They must
+ * stay open until it is sent, or the queue is closed.
  */
 int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,
                          unsigned count);
@@ -56,7 +56,7 @@ int mw_send_queue_attach(struct mw_send_queue *queue, const int *fds,
  */
 int mw_send_queue_flush(struct mw_send_queue *queue, int fd);
 
-/** Frees and closes all that is left. */
+/** Frees all that is left. */
 void mw_send_queue_close(struct mw_send_queue *queue);
 
 #endif

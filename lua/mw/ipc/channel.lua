@@ -3,6 +3,7 @@
 -- by the process's own on the other; each is the channel's owner, an emitter.
 
 local Callbacks = require "mw.ipc.callbacks"
+local Held = require "mw.ipc.held"
 local Inbox = require "mw.ipc.inbox"
 local Transfers = require "mw.ipc.transfers"
 local core = require "mw.core.channel"
@@ -38,8 +39,15 @@ local function closed_error()
 end
 
 -- Handles need modules that most processes with a channel never load.
+local handle_module
+
 local function handles()
-  return require "mw.ipc.handle"
+  handle_module = handle_module or require "mw.ipc.handle"
+  return handle_module
+end
+
+local function drop_parcel(parcel)
+  handles().drop(parcel)
 end
 
 -- Callbacks -----------------------------------------------------------------
@@ -48,9 +56,14 @@ local function wait_for_callbacks(self)
   self._core:want_sent(self._disconnecting or not self._callbacks:is_empty())
 end
 
+-- Whether a handle is under way, or something waits behind one.
+local function is_busy(self)
+  return not self._transfers:is_empty() or not self._held:is_empty()
+end
+
 -- After disconnect(), once everything has gone out and every handle is there.
 local function close_if_sent(self)
-  if self._disconnecting and not self._ended and self._core:pending() == 0 and self._transfers:is_empty() then
+  if self._disconnecting and not self._ended and self._core:pending() == 0 and not is_busy(self) then
     self._callbacks:sent(math.huge)
     self._core:close()
   end
@@ -60,6 +73,14 @@ local function settle(self)
   self._callbacks:sent(self._sent)
   wait_for_callbacks(self)
   close_if_sent(self)
+end
+
+-- Who has sent a handle may have to send it again.
+local function set_referenced(self)
+  if not self._by_hand then
+    local method = (self._is_followed or is_busy(self)) and "ref" or "unref"
+    self._core[method](self._core)
+  end
 end
 
 -- Messages in ---------------------------------------------------------------
@@ -125,24 +146,33 @@ end
 -- What one process tells the other beside messages, by `cmd`.
 local commands = {}
 
---- Tells the peer's runtime something: a table whose `cmd` begins with NODE_.
---- One that asks and asks, and reads nothing, is not answered without end.
+--- Tells the peer's runtime something at once: a table whose `cmd` begins with
+--- NODE_. One that asks and asks, and reads nothing, is not answered without end.
 ---@param envelope table
----@param descriptor? integer the channel's from then on
----@return boolean sent
+---@param descriptor? integer stays open until the peer has it
+---@return integer? offset behind it; nil where it can't be sent
 function Channel:tell(envelope, descriptor)
-  local may_send = self._core:pending() <= self._max_backlog
-  local offset = may_send and self._core:send(envelope, true, descriptor)
-  if not offset and descriptor then
-    fd.close(descriptor)
-  end
-  return offset and true or false
+  local offset = self._core:pending() <= self._max_backlog and self._core:send(envelope, true, descriptor)
+  self._queued = offset or self._queued
+  return offset or nil
+end
+
+--- Whether the kernel has taken all up to an offset, behind which nothing was
+--- posted: as long as a handle is under way nothing is.
+---@param offset integer
+---@return boolean
+function Channel:has_sent(offset)
+  return offset <= self._queued - self._core:pending()
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
--- it has a number; a peer that gives none (Node) sends nothing meanwhile.
+-- it has a number; a peer that gives none (Node) sends nothing meanwhile. Where
+-- the frame itself speaks of no descriptor, it is no handle.
 function commands.NODE_HANDLE(self, envelope, descriptor)
   local number, inbox = envelope.number, self._inbox
+  if descriptor == nil then
+    return
+  end
   self:tell({ cmd = descriptor and "NODE_HANDLE_ACK" or "NODE_HANDLE_NACK", number = number })
   if inbox:awaits(number) then
     if descriptor then
@@ -166,8 +196,12 @@ function commands.NODE_HANDLE_LOST(self, envelope)
   end
 end
 
+local release
+
 local function after_answer(self)
-  if self._transfers:is_empty() then
+  release(self)
+  set_referenced(self)
+  if not is_busy(self) then
     self._core:allow_posting(not self._disconnecting)
   end
   settle(self)
@@ -185,8 +219,8 @@ end
 
 -- Counts of connections.
 local function on_socket_command(self, envelope)
-  local lists = handles().lists_of(self)
-  if envelope.key ~= nil then
+  if envelope.key then
+    local lists = handles().lists_of(self)
     lists.commands[envelope.cmd](lists, envelope.key, envelope)
   end
 end
@@ -210,11 +244,12 @@ local function on_internal(self, envelope, descriptor, ...)
     fd.close(other)
   end
   local command = type(envelope) == "table" and commands[envelope.cmd]
+  if descriptor and command ~= commands.NODE_HANDLE then
+    fd.close(descriptor)
+  end
   if command then
     drop_nonsense(envelope)
     command(self, envelope, descriptor)
-  elseif descriptor then
-    fd.close(descriptor)
   end
 end
 
@@ -223,6 +258,7 @@ end
 -- The peer does not read any more; what it still sends is welcome.
 local function on_broken(self, failure)
   self._transfers:close()
+  self._held:close()
   self._callbacks:close(self._sent, errors.system(failure, "send on the channel"))
   settle(self)
 end
@@ -240,6 +276,7 @@ end
 local function on_closed(self)
   open_channels[self] = nil
   self._transfers:close()
+  self._held:close()
   if self.socket_lists then
     self.socket_lists:close()
   end
@@ -278,12 +315,12 @@ end
 ---@return mw.Channel
 function Channel.open(descriptor, owner, opts)
   opts = opts or {}
-  local self = setmetatable({ owner = owner, _sent = 0, _flush_timeout = opts.exit_flush_timeout }, Channel)
+  local self = setmetatable({ owner = owner, _sent = 0, _queued = 0, _flush_timeout = opts.exit_flush_timeout }, Channel)
   local serialization = opts.serialization or "msgpack"
   self._max_backlog = opts.max_backlog or default_max_backlog
   self.as_text = serialization == "json"
   self._callbacks, self._inbox = Callbacks.new(), Inbox.new(owner)
-  self._transfers, self._behind = Transfers.new(self), 0
+  self._transfers, self._held, self._behind = Transfers.new(self, drop_parcel), Held.new(drop_parcel), 0
   local limits = { high_water_mark = high_water_mark, max_backlog = self._max_backlog }
   self._core = assert(core.open(descriptor, serialization, callbacks_of(self), limits))
   self.post = self._core:poster()
@@ -294,6 +331,8 @@ function Channel.open(descriptor, owner, opts)
 end
 
 -- Messages out --------------------------------------------------------------
+
+local send_options = { keep_open = options.boolean }
 
 -- ([handle][, options][, callback]) -> handle, options, callback
 local function check_arguments(message, handle, opts, callback)
@@ -306,7 +345,9 @@ local function check_arguments(message, handle, opts, callback)
     opts, callback = nil, opts
   end
   options.optional("send", "options", opts, options.table)
-  options.check("send", opts or {}, { keep_open = options.boolean })
+  if opts then
+    options.check("send", opts, send_options)
+  end
   options.optional("send", "callback", callback, options.callback)
   if handle ~= nil and not handles().type_of(handle) then
     errors.misuse("send: bad argument 'handle' (this can't be sent: %s) (ERR_INVALID_HANDLE_TYPE)", options.show(handle))
@@ -328,49 +369,87 @@ local function refuse(self, owner, err, callback)
   return false
 end
 
+local function is_full(self)
+  return self._core:pending() + self._held.bytes > self._max_backlog
+end
+
 local function queue(self, value, internal, descriptor)
-  if self._core:pending() > self._max_backlog then
-    return nil, errors.system("ENOBUFS", "send on the channel")
-  end
   local offset, pending, problem = self._core:send(value, internal, descriptor)
   if problem then
     return nil, nil, problem
   elseif not offset then
     return nil, errors.system(pending, "send on the channel")
   end
+  self._queued = offset
   return offset, pending
-end
-
-local function queue_envelope(self, envelope, descriptor)
-  local copy, code = fd.dup(descriptor)
-  if not copy then
-    return nil, errors.system(code, "send on the channel")
-  end
-  local offset, pending, problem = queue(self, envelope, true, copy)
-  if not offset then
-    fd.close(copy)
-  end
-  return offset, pending, problem
 end
 
 -- Sends the message around the handle, and keeps the handle until it is there.
 local function queue_handle(self, message, parcel, callback)
   local envelope = parcel.fields
   envelope.cmd, envelope.msg, envelope.number = "NODE_HANDLE", message, self._transfers:next_number()
-  local offset, pending, problem = queue_envelope(self, envelope, parcel.fd)
+  local offset, pending, problem = queue(self, envelope, true, parcel.fd)
   if not offset then
-    fd.close(parcel.fd)
+    handles().drop(parcel)
     return nil, pending, problem and problem:gsub("message%.msg", "message", 1)
   end
   self._core:allow_posting(false)
-  self._transfers:add { envelope = envelope, fd = parcel.fd, callback = callback }
+  self._transfers:add { envelope = envelope, parcel = parcel, callback = callback, offset = offset }
+  set_referenced(self)
   if callback then
     callback.unacknowledged = true
   end
-  if parcel.sent then
-    parcel.sent()
-  end
   return offset, pending
+end
+
+local function queue_any(self, message, parcel, callback)
+  if parcel then
+    return queue_handle(self, message, parcel, callback)
+  end
+  return queue(self, message, false)
+end
+
+-- The offset of what is held back is not known before it goes out.
+local function hold(self, message, parcel, callback)
+  local bytes, problem = self._held:add(message, parcel, callback)
+  if bytes then
+    return math.huge, self._core:pending() + self._held.bytes
+  elseif parcel then
+    handles().drop(parcel)
+  end
+  return nil, nil, problem
+end
+
+--- Tells the peer's runtime something behind all that was sent before.
+---@param envelope table
+function Channel:tell_in_turn(envelope)
+  if self.as_text and is_busy(self) then
+    hold(self, envelope)
+  else
+    self:tell(envelope)
+  end
+end
+
+local function release_next(self)
+  local message, parcel, callback = self._held:take()
+  local offset, err = queue_any(self, message, parcel, callback)
+  if callback then
+    callback.offset, callback.err = offset, not offset and err or nil
+  elseif not offset then
+    tick.add(self.owner.emit, self.owner, "error", err)
+  end
+end
+
+function release(self)
+  while self._transfers:is_empty() and not self._held:is_empty() do
+    release_next(self)
+  end
+end
+
+local function pack(self, handle, opts)
+  if handle ~= nil then
+    return handles().pack(handle, opts and opts.keep_open, self)
+  end
 end
 
 -- Node's advice for what is sent behind a handle that is under way: the first
@@ -380,16 +459,27 @@ local function keeps_up(self, pending, was_busy)
   return pending < high_water_mark and self._behind <= 1
 end
 
-local function send(self, message, handle, opts, fn)
-  local was_busy = not self._transfers:is_empty()
-  local callback = fn and { fn = fn }
-  local parcel = handle ~= nil and handles().pack(handle, opts and opts.keep_open, self)
-  local offset, pending, problem
-  if parcel then
-    offset, pending, problem = queue_handle(self, message, parcel, callback)
-  else
-    offset, pending, problem = queue(self, message, false)
+-- Puts a message where it has to wait; a socket that goes with it is ours no more.
+local function put(self, message, handle, opts, callback)
+  local parcel, code = pack(self, handle, opts)
+  if code then
+    return nil, errors.system(code, "send on the channel")
   end
+  local way = self.as_text and is_busy(self) and hold or queue_any
+  local offset, pending, problem = way(self, message, parcel, callback)
+  if offset and parcel then
+    handles().give(parcel)
+  end
+  return offset, pending, problem
+end
+
+local function send(self, message, handle, opts, fn)
+  if is_full(self) then
+    return refuse(self, self.owner, errors.system("ENOBUFS", "send on the channel"), fn)
+  end
+  local was_busy = is_busy(self)
+  local callback = fn and { fn = fn }
+  local offset, pending, problem = put(self, message, handle, opts, callback)
   if problem then
     errors.misuse("send: %s", problem)
   elseif not offset then
@@ -462,15 +552,21 @@ end
 --- The same by itself, as listeners come and go: not after a ref() or unref().
 ---@param referenced boolean
 function Channel:follow(referenced)
-  if not self._by_hand then
-    local method = referenced and "ref" or "unref"
-    self._core[method](self._core)
+  self._is_followed = referenced
+  set_referenced(self)
+end
+
+-- Nobody is left who could wait for an acknowledgement.
+local function release_all(self)
+  while not self._held:is_empty() do
+    release_next(self)
   end
 end
 
 exit.add_flusher(function(timeout)
   local start = system.hrtime()
   for self in pairs(open_channels) do
+    release_all(self)
     local deadline = start + (self._flush_timeout or timeout) * 1000000
     self._core:drain(math.max(0, (deadline - system.hrtime()) // 1000000))
   end

@@ -40,9 +40,12 @@ function stream_makers.pipe(fd)
 end
 
 local function make_stream(self)
-  local _, listening = socket.kind(self.fd)
-  local make = self.fd and not listening and stream_makers[self.kind]
-  local stream = make and make(self.fd)
+  local make = self.fd and stream_makers[self.kind]
+  if not make then
+    return nil
+  end
+  local is_open, listening = socket.kind(self.fd)
+  local stream = is_open and not listening and make(self.fd) or nil
   if stream then
     self.fd, self.stream = nil, stream
   end

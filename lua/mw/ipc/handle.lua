@@ -12,16 +12,18 @@ local uv = require "luv"
 
 local M = {}
 
----@class mw.Parcel
----@field fd integer a descriptor of its own, which is the caller's
+---@class mw.Parcel what is on its way
+---@field fd integer open until the parcel is dropped
+---@field is_copy boolean? whether it is to be closed by its number
+---@field holder userdata? the handle of luv that keeps it open, where it is no copy
 ---@field fields table what the message says beside
 ---@field unread string? bytes of a socket that nobody has had
 ---@field unwritten string? bytes that wait to be written to it
----@field sent fun()? to be called once it is on its way: the sender's object ends
 ---@field server mw.Server? that counts the connection
+---@field give (fun(): userdata?)? ends the sender's object; returns the handle, where that is to be the holder
 
 ---@class mw.HandleType
----@field pack fun(object: any, keep_open: boolean?): mw.Parcel?
+---@field pack fun(object: any, keep_open: boolean?): mw.Parcel?, string?
 ---@field open fun(fd: integer, envelope: table): any
 
 ---@type table<string, mw.HandleType>
@@ -30,10 +32,14 @@ local types = {}
 -- Of connections that wait. (Node: the same.)
 local backlog = 511
 
--- A parcel for an open descriptor; nil where there is none (any more).
-local function parcel(fd, fields, sent)
-  local copy = fd and core.dup(fd)
-  return copy and { fd = copy, fields = fields or {}, sent = sent }
+-- A parcel for an open descriptor; nil where there is none (any more), nil and
+-- the error's name where it can't be copied.
+local function parcel(fd, fields, give)
+  if not fd then
+    return nil
+  end
+  local copy, code = core.dup(fd)
+  return copy and { fd = copy, is_copy = true, fields = fields or {}, give = give }, code
 end
 
 local function fileno(object)
@@ -62,20 +68,40 @@ local function udp_handle(fd)
   end
 end
 
+-- A socket that is given away needs no copy: its handle holds the connection
+-- until the peer has it, unless it still has to write.
+local function pack_to_give(object, fd)
+  local unread, unwritten = object:_bytes_under_way()
+  local is_idle = unwritten == ""
+  local made, code
+  if is_idle then
+    made = { fd = fd, fields = {} }
+  else
+    made, code = parcel(fd)
+  end
+  if made then
+    made.unread, made.unwritten = unread, unwritten
+    function made.give()
+      return object:_give_away(is_idle)
+    end
+  end
+  return made, code
+end
+
 types["net.Socket"] = {
   pack = function(object, keep_open)
-    local made = parcel(fileno(object), { allowHalfOpen = object.allow_half_open or nil })
-    if not made then
-      return nil
+    local fd = fileno(object)
+    local made, code
+    if fd and keep_open then
+      made, code = parcel(fd)
+    elseif fd then
+      made, code = pack_to_give(object, fd)
     end
-    made.server = object._server
-    if not keep_open then
-      made.unread, made.unwritten = object:_bytes_under_way()
-      function made.sent()
-        object:_give_away()
-      end
+    if made then
+      made.fields.allowHalfOpen = object.allow_half_open or nil
+      made.server = object._server
     end
-    return made
+    return made, code
   end,
   open = function(fd, envelope)
     local handle = net._open_handle(fd)
@@ -172,20 +198,39 @@ local function add_bytes(made, as_text)
 end
 
 --- Takes a copy of its descriptor and all that has to go with it. Nil where
---- it has none: it is closed, or was sent before.
+--- it has none: it is closed, or was sent before; nil and the error's name (EMFILE)
+--- where it can't be copied.
 ---@param object any of a type that can be sent
 ---@param keep_open boolean?
 ---@param channel mw.Channel that it is to be sent on
 ---@return mw.Parcel?
+---@return string? code
 function M.pack(object, keep_open, channel)
   local name = type_of(object)
-  local made = types[name].pack(object, keep_open)
+  local made, code = types[name].pack(object, keep_open)
   if made then
     made.fields.type = name
     made.fields.key = made.server and M.lists_of(channel):send(made.server)
     add_bytes(made, channel.as_text)
   end
-  return made
+  return made, code
+end
+
+--- The message is on its way: the object is the sender's no more, unless it was
+--- to be kept.
+---@param made mw.Parcel
+function M.give(made)
+  made.holder = made.give and made.give()
+end
+
+--- Closes what held the connection: the peer has it, or never will.
+---@param made mw.Parcel
+function M.drop(made)
+  if made.holder then
+    made.holder:close()
+  elseif made.is_copy then
+    core.close(made.fd)
+  end
 end
 
 -- What a peer has put there may be anything.

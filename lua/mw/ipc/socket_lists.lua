@@ -28,7 +28,7 @@ local function ask(self, command, waiting, done)
     return done(0)
   end
   table.insert(waiting, done)
-  self._channel:tell { cmd = command, key = self._key }
+  self._channel:tell_in_turn { cmd = command, key = self._key }
 end
 
 --- Asks how many are open; 0 once the peer is gone. (NODE_SOCKET_GET_COUNT)
@@ -85,7 +85,7 @@ local function tell_if_empty(self, key)
   local list = self._received[key]
   if list and list.count == 0 and list.is_watched then
     self._received[key] = nil
-    self._channel:tell { cmd = "NODE_SOCKET_ALL_CLOSED", key = key }
+    self._channel:tell_in_turn { cmd = "NODE_SOCKET_ALL_CLOSED", key = key }
   end
 end
 
@@ -108,7 +108,7 @@ Lists.commands = {}
 
 function Lists.commands:NODE_SOCKET_GET_COUNT(key)
   local list = self._received[key]
-  self._channel:tell { cmd = "NODE_SOCKET_COUNT", key = key, count = list and list.count or 0 }
+  self._channel:tell_in_turn { cmd = "NODE_SOCKET_COUNT", key = key, count = list and list.count or 0 }
 end
 
 function Lists.commands:NODE_SOCKET_NOTIFY_CLOSE(key)

@@ -2,14 +2,13 @@
 -- that it has it, is sent again where it did not get there (three times), and is
 -- closed when the channel ends.
 
-local fd = require "mw.core.fd"
-
 local max_retries = 3
 
 ---@class mw.Transfer
 ---@field number integer
 ---@field envelope table the message around the handle
----@field fd integer open until the peer has its own
+---@field parcel mw.Parcel open until the peer has its own
+---@field offset integer what the kernel must have taken
 ---@field callback mw.SendCallback?
 ---@field retries integer
 
@@ -19,9 +18,10 @@ Transfers.__index = Transfers
 
 --- Makes an empty list, of those that are sent on a channel.
 ---@param channel mw.Channel
+---@param drop fun(parcel: mw.Parcel) closes what held the handle
 ---@return mw.Transfers
-function Transfers.new(channel)
-  return setmetatable({ _channel = channel, _by_number = {}, _first = 1, _last = 0 }, Transfers)
+function Transfers.new(channel, drop)
+  return setmetatable({ _channel = channel, _drop = drop, _by_number = {}, _first = 1, _last = 0 }, Transfers)
 end
 
 ---@return boolean
@@ -43,16 +43,18 @@ function Transfers:add(transfer)
   self._by_number[self._last] = transfer
 end
 
--- A peer that numbers nothing (Node) answers in order.
+-- A peer that numbers nothing (Node) answers in order. None can have an answer
+-- that has not gone out: its descriptor is still needed.
 local function find(self, number)
   if number == nil then
     number = self._first
   end
-  return self._by_number[number]
+  local transfer = self._by_number[number]
+  return transfer and self._channel:has_sent(transfer.offset) and transfer or nil
 end
 
 local function finish(self, transfer)
-  fd.close(transfer.fd)
+  self._drop(transfer.parcel)
   self._by_number[transfer.number] = nil
   while self._first <= self._last and not self._by_number[self._first] do
     self._first = self._first + 1
@@ -71,29 +73,40 @@ function Transfers:acknowledged(number)
   end
 end
 
+-- The peer must not wait for it.
+local function tell_lost(self, number)
+  self._channel:tell { cmd = "NODE_HANDLE_LOST", number = number }
+end
+
 local function give_up(self, transfer)
-  self._channel:tell { cmd = "NODE_HANDLE_LOST", number = transfer.number }
+  tell_lost(self, transfer.number)
   finish(self, transfer)
   io.stderr:write "mwrun: a handle did not reach the receiving process: it has too many descriptors open\n"
+end
+
+local function send_again(self, transfer)
+  transfer.retries = transfer.retries + 1
+  transfer.offset = self._channel:tell(transfer.envelope, transfer.parcel.fd)
+  return transfer.offset ~= nil
 end
 
 --- It did not get there.
 ---@param number any
 function Transfers:refused(number)
   local transfer = find(self, number)
-  if not transfer then
+  if not transfer and number ~= nil then
+    tell_lost(self, number)
+  elseif not transfer then
     return
-  elseif transfer.retries == max_retries then
-    return give_up(self, transfer)
+  elseif transfer.retries == max_retries or not send_again(self, transfer) then
+    give_up(self, transfer)
   end
-  transfer.retries = transfer.retries + 1
-  self._channel:tell(transfer.envelope, fd.dup(transfer.fd))
 end
 
 --- Closes all: the channel has ended.
 function Transfers:close()
   for _, transfer in pairs(self._by_number) do
-    fd.close(transfer.fd)
+    self._drop(transfer.parcel)
   end
   self._by_number, self._first = {}, self._last + 1
 end

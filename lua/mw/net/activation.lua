@@ -34,8 +34,8 @@ local function find()
   local list = {}
   for index = 1, pid == uv.os_getpid() and count or 0 do
     local number = first_fd + index - 1
-    if not fd.set_cloexec(number) then
-      break
+    if not fd.claim(number) then
+      break -- there are fewer
     end
     list[index] = { fd = number, name = names[index] or "unknown" }
   end

@@ -1,66 +1,14 @@
--- From names of hosts to addresses.
+-- From names of hosts to addresses, as a socket is told to do it.
 
 local address = require "mw.net.address"
 local errors = require "mw.error"
 local options = require "mw.options"
+local system = require "mw.look_up"
 local tick = require "mw.tick"
-local uv = require "luv"
-
----@class mw.HostAddress
----@field address string
----@field family 4|6
 
 ---@alias mw.Lookup fun(host: string, opts: table, done: fun(err: any, found: string|mw.HostAddress[]?, family: integer?))
 
 local M = {}
-
--- Node's names and numbers of what getaddrinfo(3) says.
-local not_found = { EAI_NONAME = true, EAI_NODATA = true }
-
-local function failure(text, host)
-  local code = text:match "^[%u_]+" or "UNKNOWN"
-  if not_found[code] then
-    local message = ("ENOTFOUND: there is no host of this name, getaddrinfo %s"):format(host)
-    return errors.new("ENOTFOUND", message, { errno = -3008, syscall = "getaddrinfo", hostname = host })
-  end
-  local err = errors.system(code, "getaddrinfo " .. host, { hostname = host })
-  err.syscall = "getaddrinfo"
-  return err
-end
-
--- luv gives an address once for each kind of socket that it can be used for.
-local function unique(found)
-  local list, seen = {}, {}
-  for _, entry in ipairs(found) do
-    if not seen[entry.addr] then
-      seen[entry.addr] = true
-      list[#list + 1] = { address = entry.addr, family = entry.family == "inet6" and 6 or 4 }
-    end
-  end
-  return list
-end
-
-local families = { [4] = "inet", [6] = "inet6" }
-
-local function hints_of(opts)
-  local hints = { socktype = "stream", family = families[opts.family] }
-  for name, value in pairs(opts.hints or { addrconfig = not hints.family }) do
-    hints[name] = value
-  end
-  return hints
-end
-
-local function ask_system(host, opts, done)
-  local asked, text = uv.getaddrinfo(host, nil, hints_of(opts), function(err, found)
-    if err or #found == 0 then
-      return done(failure(err or "EAI_NONAME", host))
-    end
-    done(nil, unique(found))
-  end)
-  if not asked then
-    tick.add(done, failure(text, host))
-  end
-end
 
 local function check_answer(host, list)
   for _, entry in ipairs(list) do
@@ -71,7 +19,7 @@ local function check_answer(host, list)
     end
     entry.family = address.is_ip(entry.address)
   end
-  return #list == 0 and failure("EAI_NONAME", host) or nil
+  return #list == 0 and system.not_found(host) or nil
 end
 
 -- A function of the user's answers with one address or with a list, and at
@@ -101,7 +49,8 @@ function M.look_up(host, opts, done)
   elseif opts.lookup then
     ask_user(host, opts, done)
   else
-    ask_system(host, opts, done)
+    local wanted = opts.family ~= 0 and opts.family or nil
+    system.all(host, wanted, opts.hints or { addrconfig = not wanted }, done)
   end
 end
 

@@ -33,10 +33,11 @@ end
 ---@return userdata? handle
 ---@return string? code EINVAL for what is neither TCP nor Unix stream
 function M.open(fd)
-  if not M.is_stream(fd) then
+  local make = makers[socket.kind(fd)]
+  if not make then
     return nil, "EINVAL"
   end
-  local handle = M.new((socket.kind(fd)))
+  local handle = make()
   local ok, text, code = handle:open(fd)
   if not ok then
     handle:close()

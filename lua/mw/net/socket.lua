@@ -6,6 +6,7 @@ local HandleStream = require("mw.stream.handle").Duplex
 local Idle = require "mw.net.idle"
 local address = require "mw.net.address"
 local arguments = require "mw.net.arguments"
+local class = require "mw.core.class"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local failure = require "mw.net.failure"
@@ -31,25 +32,15 @@ local tick = require "mw.tick"
 ---@field local_family "IPv4"|"IPv6"|nil
 local Socket = emitter.class("mw.net.socket", HandleStream)
 
--- Most reads are of methods and of fields that are there: they come first.
-function Socket:__index(key)
-  local value = Socket[key]
-  if value == nil and properties[key] then
-    return properties[key](self)
-  end
-  return value
-end
+Socket.__index = class.indexer(Socket, properties)
 
-local function set_state(self, high_water_mark)
-  self:_init_readable(high_water_mark)
-  self:_init_writable(high_water_mark)
-  self.connecting = false
-  self.bytes_read, self._bytes_taken = 0, 0
-end
+Socket.connecting = false
+Socket.bytes_read, Socket._bytes_taken = 0, 0
 
 local function new(opts)
   local self = setmetatable({ allow_half_open = opts.allow_half_open or false }, Socket)
-  set_state(self, opts.high_water_mark)
+  self:_init_readable(opts.high_water_mark)
+  self:_init_writable(opts.high_water_mark)
   return self
 end
 
@@ -141,14 +132,24 @@ local function take_settings(self, opts)
   end
 end
 
+-- What a life leaves behind.
+local traces = {}
+for name in
+  ([[destroyed closed errored bytes_read write
+    _bytes_taken _end_emitted _end_scheduled _ended _final_called _final_over _finish_emitted _finishing _last
+    _needs_drain _next _peer _pending_bytes _queued_before _read_error _reading _reset _reset_is_due _source_over
+    _started _was_read]]):gmatch "%S+"
+do
+  traces[#traces + 1] = name
+end
+
 -- A socket that has ended begins a new life.
 local function revive(self)
-  self.destroyed, self.closed, self.errored = nil, nil, nil
-  self._final_called, self._final_over, self._source_over = nil, nil, nil
-  self._end_scheduled, self._started, self._was_read = nil, nil, nil
-  self._read_error, self._peer, self.write = nil, nil, nil
-  self._queued_before, self._reset, self._reset_is_due = nil, nil, nil
-  set_state(self, self.high_water_mark)
+  for _, name in ipairs(traces) do
+    self[name] = nil
+  end
+  self:_init_readable(self.high_water_mark)
+  self:_init_writable(self.writable_high_water_mark)
 end
 
 local function start_connecting(self, opts)
@@ -301,14 +302,16 @@ end
 
 function Socket:_destroy(done)
   stop_watching(self)
-  self.connecting, self._late_write, self._late_final = false, nil, nil
+  self.connecting, self._late_write, self._late_final = nil, nil, nil
   if self._connector then
     self._connector:cancel()
     self._connector = nil
   end
   self:_close_handle(function()
     done()
-    tick.add(leave_server, self)
+    if self._server then
+      tick.add(leave_server, self)
+    end
   end, self._reset and "close_reset" or nil)
 end
 
@@ -434,7 +437,8 @@ end
 ---@return string unread
 ---@return string unwritten
 function Socket:_bytes_under_way()
-  local unread = self._buffer:peek(self._buffer.length)
+  local length = self._buffer.length
+  local unread = length > 0 and self._buffer:peek(length) or ""
   if self._decode then
     local rest = self._decode(nil)
     self._decode(rest) -- keeps it again
@@ -443,12 +447,18 @@ function Socket:_bytes_under_way()
   return unread, self:_unwritten()
 end
 
---- Ends the socket for somebody who has a copy of its descriptor, so that the
---- connection goes on: `close` follows, and nobody is told of its bytes.
-function Socket:_give_away()
+--- Ends the socket, and leaves the connection open for another process: `close`
+--- follows, and nobody is told of its bytes. Returns the handle, which is the
+--- caller's to close, or, where that is not wanted, closes it: then somebody
+--- must have a copy of its descriptor.
+---@param with_handle boolean there must be nothing that waits to be written
+---@return userdata?
+function Socket:_give_away(with_handle)
+  local handle = with_handle and self:_release_handle() or self:_close_handle()
+  leave_server(self)
   self._buffer:clear()
-  self:_close_handle()
   self:destroy()
+  return handle
 end
 
 ---@class mw.AdoptOptions

@@ -116,6 +116,19 @@ end
 
 HandleStream._close_handle = close_handle
 
+--- Gives the handle away as it is, and does not use it any more. There must be
+--- nothing that waits to be written.
+---@return userdata handle
+function HandleStream:_release_handle()
+  local handle = self._handle
+  if self._started then
+    handle:read_stop()
+    self._started = false
+  end
+  self._handle = nil
+  return handle
+end
+
 --- Stops reading at once, for a child that the descriptor is lent to. What the
 --- child leaves can be read after resume().
 function HandleStream:_lend()
@@ -195,6 +208,9 @@ end
 --- All bytes that the kernel has not taken, in order.
 ---@return string
 function HandleStream:_unwritten()
+  if not self._in_flight and self._next > self._last then
+    return ""
+  end
   local pieces = { rest_of_chunk(self) }
   for index = self._next, self._last do
     pieces[#pieces + 1] = self._pending[index].chunk

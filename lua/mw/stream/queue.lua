@@ -3,14 +3,16 @@
 
 ---@class mw.ByteQueue
 ---@field length integer
-local Queue = {}
+---@field package _offset integer where the first chunk begins
+---@field package _searched integer? the first chunk that may have a newline
+---@field package _searched_bytes integer those before it
+local Queue = { length = 0, _first = 1, _last = 0, _offset = 1, _searched_bytes = 0 }
 Queue.__index = Queue
 
 --- Makes an empty queue.
 ---@return mw.ByteQueue
 function Queue.new()
-  -- _searched: the first chunk that may have a newline; the bytes before it.
-  return setmetatable({ length = 0, _first = 1, _last = 0, _offset = 1, _searched_bytes = 0 }, Queue)
+  return setmetatable({}, Queue)
 end
 
 --- Adds a chunk at the end.
@@ -112,6 +114,9 @@ end
 
 --- Drops all.
 function Queue:clear()
+  if self.length == 0 then
+    return
+  end
   for index = self._first, self._last do
     self[index] = nil
   end

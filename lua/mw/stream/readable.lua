@@ -24,16 +24,19 @@ local Readable = emitter.class("mw.stream.readable", Base)
 -- emptied so that it can end: `_keep_reading`.
 local kept_for_a_reader = 1024 * 1024
 
---- Prepares the fields of the readable side.
----@param high_water_mark? integer bytes buffered before the source is stopped
+-- How a stream begins. What differs is in the object, where also `_flowing` is:
+-- true, false after pause(), nil before either.
+Readable.high_water_mark = 65536
+Readable._reading = false -- _read was called, and the source has not answered
+Readable._ended = false -- the source has nothing more
+Readable._end_emitted = false
+
+--- Prepares the readable side.
+---@param high_water_mark? integer bytes buffered before the source is stopped; 65536 where absent
 function Readable:_init_readable(high_water_mark)
   self.readable_side = true
-  self.high_water_mark = high_water_mark or 65536
+  self.high_water_mark = high_water_mark
   self._buffer = Queue.new()
-  self._flowing = nil -- true, false after pause(), nil before either
-  self._reading = false -- _read was called, and the source has not answered
-  self._ended = false -- the source has nothing more
-  self._end_emitted = false
   self._waiters = {}
 end
 
@@ -507,7 +510,7 @@ end
 function Readable:_abandon(err)
   self._buffer:clear()
   self._read_error = err
-  self._reading = false
+  self._reading = nil
   while #self._waiters > 0 do
     wake_waiter(self)
   end

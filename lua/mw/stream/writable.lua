@@ -14,17 +14,20 @@ local tick = require "mw.tick"
 ---@class mw.Writable: mw.StreamBase
 local Writable = emitter.class("mw.stream.writable", Base)
 
---- Prepares the fields of the writable side.
+-- How a stream begins. What differs is in the object.
+Writable.writable_high_water_mark = 65536
+Writable._next, Writable._last = 1, 0 -- of those that wait
+Writable._pending_bytes = 0
+Writable._needs_drain = false
+Writable._finishing = false -- finish() was called
+Writable._finish_emitted = false
+
+--- Prepares the writable side.
 ---@param high_water_mark? integer bytes that may wait before write says false; 65536 where absent
 function Writable:_init_writable(high_water_mark)
   self.writable_side = true
-  self.writable_high_water_mark = high_water_mark or 65536
-  self._pending, self._next, self._last = {}, 1, 0 -- {chunk, callback}
-  self._pending_bytes = 0
-  self._current = nil -- the one of these that _write has
-  self._needs_drain = false
-  self._finishing = false -- finish() was called
-  self._finish_emitted = false
+  self.writable_high_water_mark = high_water_mark
+  self._pending = {} -- {chunk, callback}; _write has the one that is _current
 end
 
 function Writable:_final(done)
@@ -221,14 +224,19 @@ function Writable:_abandon(err)
   if current then
     abandon(current, err)
   end
-  for index = self._next, self._last do
-    abandon(self._pending[index], err)
+  if self._next <= self._last then
+    for index = self._next, self._last do
+      abandon(self._pending[index], err)
+    end
+    self._pending, self._next, self._last = {}, 1, 0
   end
-  self._pending, self._next, self._last, self._pending_bytes = {}, 1, 0, 0
-  for _, callback in ipairs(self._finish_callbacks or {}) do
-    tick.add(callback, err)
+  self._pending_bytes = nil
+  if self._finish_callbacks then
+    for _, callback in ipairs(self._finish_callbacks) do
+      tick.add(callback, err)
+    end
+    self._finish_callbacks = nil
   end
-  self._finish_callbacks = nil
 end
 
 return Writable

@@ -592,13 +592,13 @@ describe("set_timeout", function()
   it("counts from the last read or write", function()
     local client, accepted, server = sockets.pair()
     local idle = false
-    client:set_timeout(60, function()
+    client:set_timeout(400, function()
       idle = true
     end)
     accepted:resume()
     client:resume()
     for round = 1, 8 do
-      mw.sleep(20)
+      mw.sleep(80)
       local side = round % 2 == 0 and client or accepted
       side:write "x"
       assert.is_false(idle)
