@@ -478,7 +478,7 @@ describe("send", function()
   it("fails with ENOBUFS past max_backlog", function()
     local child = forks.start("mw.sleep(400); " .. sink, { max_backlog = 1000000 })
     local failed, passed = 0, 0
-    for _ = 1, 40 do
+    for _ = 1, 80 do
       child:send(("x"):rep(100000), function(err)
         if err then
           assert.equal("ENOBUFS", err.code)
@@ -489,7 +489,7 @@ describe("send", function()
       end)
     end
     eventually(function()
-      return failed + passed == 40
+      return failed + passed == 80
     end)
     assert.is_true(failed > 10 and passed >= 10)
     end_of(child)
@@ -530,7 +530,7 @@ describe("send", function()
     local counts, order = {}, {}
     for index = 1, 100 do
       counts[index] = 0
-      child:send(("x"):rep(20000), function(err)
+      child:send(("x"):rep(60000), function(err)
         counts[index] = counts[index] + 1
         order[#order + 1] = { index, err }
       end)
