@@ -17,10 +17,10 @@ enum {
   READ_MAX = 256 * 1024,
   FLUSH_SIZE = 64 * 1024, /* so much does not wait for the end of the turn */
   SEND_BUFFER = 1024 * 1024,
-  READS_A_TURN = 8,       /* then others have their turn */
-  FDS_A_READ = 253,       /* SCM_MAX_FD: no sender can put in more */
-  FDS_WAITING_MAX = 512,  /* more than any frames can lack */
-  RETRY_DELAY = 10,       /* ms, while too many descriptors are under way */
+  READS_A_TURN = 8,      /* then others have their turn */
+  FDS_A_READ = 253,      /* SCM_MAX_FD: no sender can put in more */
+  FDS_WAITING_MAX = 512, /* more than any frames can lack */
+  RETRY_DELAY = 10,      /* ms, while too many descriptors are under way */
   HANDLE_COUNT = 3
 };
 

@@ -7,8 +7,9 @@
 #define MW_PROCESS_PARENT_DEATH_H
 
 /**
- * The signal that tells a child of its parent's death (PR_SET_PDEATHSIG(2const)).
- * A program that does not know of it is ended by it at once.
+ * The signal that tells a child of its parent's death
+ * (PR_SET_PDEATHSIG(2const)). A program that does not know of it is ended by it
+ * at once.
  */
 int mw_parent_death_signal(void);
 

@@ -25,7 +25,8 @@ enum {
   ECHOES = 4,
   PAUSES = 8,
   FEW_FDS = 16, /* the receiver can have only some more open */
-  WHOLE = 32    /* not the channel in C alone, but what scripts have */
+  WHOLE = 32,   /* not the channel in C alone, but what scripts have */
+  KIND = 6      /* above: of the first descriptor that is sent */
 };
 
 /* In the first byte of a step: the size of the piece, and what else. */
@@ -50,7 +51,8 @@ struct input {
 
 static uv_loop_t loop;
 static lua_State *L;
-static int some_fd;
+/* What can be sent: of each kind one. */
+static int kinds[4];
 
 static int open_state(lua_State *state) {
   luaL_openlibs(state);
@@ -65,15 +67,23 @@ static int open_state(lua_State *state) {
   return 0;
 }
 
+static void open_kinds(void) {
+  int pair[2]; /* the other end stays open, so that this is not at its end */
+  int error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+  kinds[0] = pair[0];
+  kinds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  kinds[2] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  kinds[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
+  fuzz_require(!error && kinds[1] >= 0 && kinds[2] >= 0 && kinds[3] >= 0,
+               "there is something to send");
+}
+
 static void open_once(void) {
   if (L)
     return;
   L = luaL_newstate();
   fuzz_require(L && uv_loop_init(&loop) == 0, "there is a state and a loop");
-  int pair[2]; /* its other end stays open, so that it is not at its end */
-  int error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
-  fuzz_require(!error, "there is a descriptor to send");
-  some_fd = pair[0];
+  open_kinds();
   lua_pushcfunction(L, open_state);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK)
     fuzz_require(false, lua_tostring(L, -1));
@@ -133,7 +143,7 @@ static unsigned take_byte(struct input *input) {
 }
 
 static ssize_t send_piece(int fd, const uint8_t *bytes, size_t size,
-                          size_t fd_count) {
+                          size_t fd_count, unsigned kind) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
   struct iovec vector = {(void *)(uintptr_t)bytes, size};
   struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
@@ -146,13 +156,14 @@ static ssize_t send_piece(int fd, const uint8_t *bytes, size_t size,
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
     for (size_t i = 0; i < fd_count; i++)
-      memcpy(CMSG_DATA(header) + i * sizeof(int), &some_fd, sizeof(int));
+      memcpy(CMSG_DATA(header) + i * sizeof(int), &kinds[(kind + i) % 4],
+             sizeof(int));
   }
   return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* One step; false where the connection is over. */
-static bool step(int fd, struct input *input) {
+static bool step(int fd, unsigned kind, struct input *input) {
   unsigned what = take_byte(input);
   size_t size = what & PIECE_SIZE, fd_count = 0;
   if (what & LONG_PIECE)
@@ -162,7 +173,7 @@ static bool step(int fd, struct input *input) {
   if (size > input->length)
     size = input->length;
   while (size > 0) {
-    ssize_t sent = send_piece(fd, input->bytes, size, fd_count);
+    ssize_t sent = send_piece(fd, input->bytes, size, fd_count, kind);
     if (sent == -1 && is_closed())
       return false;
     if (sent == -1) {
@@ -182,7 +193,7 @@ static bool step(int fd, struct input *input) {
 /* Lets the process have only some more descriptors; returns what it was. */
 static struct rlimit limit_descriptors(void) {
   struct rlimit before, limit;
-  int next = fcntl(some_fd, F_DUPFD_CLOEXEC, 0);
+  int next = fcntl(kinds[3], F_DUPFD_CLOEXEC, 0);
   int error = getrlimit(RLIMIT_NOFILE, &before);
   fuzz_require(next >= 0 && !error, "there is a limit");
   close(next);
@@ -196,7 +207,7 @@ static void run_peer(int fd, uint8_t options, struct input *input) {
   struct rlimit limit;
   if (options & FEW_FDS)
     limit = limit_descriptors();
-  while (input->length > 0 && step(fd, input))
+  while (input->length > 0 && step(fd, options >> KIND, input))
     ;
   close(fd);
   for (int i = 0; i < TURNS_MAX && !is_closed(); i++)

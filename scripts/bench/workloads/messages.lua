@@ -1,5 +1,6 @@
 -- A forked child sends messages as fast as they are taken, a batch (at most
--- 1 MiB of strings) after the callback of the last; prints messages a second. Arguments: serialization, count, "small" or bytes of a string.
+-- 1 MiB of strings) after the callback of the last; prints messages a second.
+-- Arguments: serialization, count, "small" or bytes of a string.
 
 local mw = require "mw"
 

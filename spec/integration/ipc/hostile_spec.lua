@@ -289,22 +289,21 @@ describe("What a peer tells the runtime", function()
     eventually(function()
       return messages[#messages] == "end"
     end)
-    -- The one handle that had a number, and was lost.
-    assert.same({ "none", "end" }, messages)
+    assert.same({ "end" }, messages)
     kill(child, events)
     assert.is_nil(children.event(events, "error"))
     others:check()
   end)
 
   it("may hold up more messages than are kept for a listener", function()
-    local child = raw_peer.start [[
-      say(frame(msgpack.encode { cmd = "NODE_HANDLE", number = 1, msg = 0 }, 1))
+    local child = raw_peer.start([[
+      say '{"cmd":"NODE_HANDLE","number":1,"msg":0}\n'
       for number = 1, 12000 do
-        say(frame(msgpack.encode(number)))
+        say(number .. "\n")
       end
-      say(frame(msgpack.encode { cmd = "NODE_HANDLE_LOST", number = 1 }, 1))
+      say '{"cmd":"NODE_HANDLE_LOST","number":1}\n'
       stay()
-    ]]
+    ]], { serialization = "json" })
     local events, count = children.record(child), 0
     child:on("message", function(number)
       assert(number == count)
@@ -318,8 +317,7 @@ describe("What a peer tells the runtime", function()
 
   it("is not answered without bound where it reads no answers", function()
     local child = raw_peer.start([[
-      local question = frame(msgpack.encode { cmd = "NODE_HANDLE" }, 1)
-      say(question:rep(60000) .. frame "\xa3end")
+      say(('{"cmd":"NODE_HANDLE"}\n'):rep(400000) .. '"end"\n')
       local bytes = 0
       uv.new_signal():start("sigusr1", function()
         pipe:read_start(function(_, chunk)
@@ -331,19 +329,19 @@ describe("What a peer tells the runtime", function()
         end)
       end)
       stay()
-    ]], { max_backlog = 10000 })
+    ]], { serialization = "json", max_backlog = 10000 })
     assert.equal("end", (child:wait("message", 20000)))
     child:kill "SIGUSR1"
     child:disconnect()
     local answered = tonumber(children.finish(child).stdout)
-    assert.is_true(answered > 10000 and answered < 600000)
+    assert.is_true(answered > 10000 and answered < 4000000)
   end)
 end)
 
 describe("A peer that stops reading", function()
   after_each(forks.clean)
 
-  local message = ("x"):rep(20000)
+  local message = ("x"):rep(60000)
 
   -- Counts what comes, and tells when asked.
   local counting = [[
@@ -365,7 +363,7 @@ describe("A peer that stops reading", function()
     return child, messages
   end
 
-  -- Sends 200, four times the backlog; returns who was called back, in order.
+  -- Sends 200, more than backlog and socket take; returns who was called back, in order.
   local function send_too_much(child)
     local calls, kept_up = {}, 0
     for index = 1, 200 do
@@ -404,7 +402,7 @@ describe("A peer that stops reading", function()
       assert.is_true(#calls < 50)
       child:kill "SIGCONT"
       local counts = check_calls(calls, { sent = true, ENOBUFS = true })
-      assert.is_true(counts.ENOBUFS > 100 and counts.sent >= 50)
+      assert.is_true(counts.ENOBUFS > 100 and counts.sent >= 10)
       child:send "count"
       assert.equal(counts.sent, forks.received(messages, 2))
       child:disconnect()
@@ -449,7 +447,7 @@ describe("A peer that stops reading", function()
       refused = #codes
       return refused > 0
     end)
-    assert.is_true(refused > 30 and refused < 60)
+    assert.is_true(refused > 20 and refused < 95)
     for _, code in ipairs(codes) do
       assert.equal("ENOBUFS", code)
     end
@@ -491,7 +489,7 @@ describe("A peer that closes only its reading direction", function()
     local child, events = start()
     local codes = {}
     for index = 1, 50 do
-      child:send(("x"):rep(20000), function(err)
+      child:send(("x"):rep(100000), function(err)
         codes[#codes + 1] = { index, err and err.code or "sent" }
       end)
     end
@@ -520,7 +518,7 @@ describe("A peer that closes only its reading direction", function()
 
   with_perl("does not hold up disconnect", function()
     local child, events = start()
-    child:send(("x"):rep(1000000))
+    child:send(("x"):rep(10000000))
     child:disconnect()
     child:kill "SIGUSR1"
     eventually(function()

@@ -408,6 +408,28 @@ describe("send", function()
   end)
 
   -- IPC-08
+  it("goes out where nothing but a callback has sent it", function()
+    local child, messages = forks.start [[
+      local count = 0
+      process.on("message", function(message)
+        count = count + 1
+        if message == "last" then process.send(count) end
+      end)
+    ]]
+    local function send_batch(left)
+      for _ = 1, 999 do
+        child:send "one of many"
+      end
+      child:send(left == 0 and "last" or "the last of a batch", left > 0 and function()
+        send_batch(left - 1)
+      end or nil)
+    end
+    send_batch(20)
+    assert.equal(21000, forks.received(messages))
+    end_of(child)
+  end)
+
+  -- IPC-08
   it("calls back for a message that goes out in one piece", function()
     local child = forks.start(sink)
     local called
@@ -456,7 +478,7 @@ describe("send", function()
   it("fails with ENOBUFS past max_backlog", function()
     local child = forks.start("mw.sleep(400); " .. sink, { max_backlog = 1000000 })
     local failed, passed = 0, 0
-    for _ = 1, 40 do
+    for _ = 1, 80 do
       child:send(("x"):rep(100000), function(err)
         if err then
           assert.equal("ENOBUFS", err.code)
@@ -467,7 +489,7 @@ describe("send", function()
       end)
     end
     eventually(function()
-      return failed + passed == 40
+      return failed + passed == 80
     end)
     assert.is_true(failed > 10 and passed >= 10)
     end_of(child)
@@ -508,7 +530,7 @@ describe("send", function()
     local counts, order = {}, {}
     for index = 1, 100 do
       counts[index] = 0
-      child:send(("x"):rep(20000), function(err)
+      child:send(("x"):rep(60000), function(err)
         counts[index] = counts[index] + 1
         order[#order + 1] = { index, err }
       end)
