@@ -166,9 +166,13 @@ function Channel:has_sent(offset)
 end
 
 -- Without its descriptor it is refused, and comes again. Its place is kept where
--- it has a number; a peer that gives none (Node) sends nothing meanwhile.
+-- it has a number; a peer that gives none (Node) sends nothing meanwhile. Where
+-- the frame itself speaks of no descriptor, it is no handle.
 function commands.NODE_HANDLE(self, envelope, descriptor)
   local number, inbox = envelope.number, self._inbox
+  if descriptor == nil then
+    return
+  end
   self:tell({ cmd = descriptor and "NODE_HANDLE_ACK" or "NODE_HANDLE_NACK", number = number })
   if inbox:awaits(number) then
     if descriptor then

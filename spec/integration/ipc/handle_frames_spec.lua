@@ -116,6 +116,7 @@ describe("A frame with a descriptor", function()
       { cmd = "NODE_HANDLE_LOST", number = 4 },
       { cmd = "NODE_HANDLE_LOST" },
       { cmd = "NODE_HANDLE", type = "net.Socket", msg = "no descriptor" },
+      { cmd = "NODE_HANDLE", type = "net.Socket", msg = "no descriptor", number = 1 },
       { cmd = "NODE_HANDLE", type = "net.Socket", msg = "no descriptor", number = nan },
       { cmd = "NODE_SOCKET_GET_COUNT", key = nan },
       { cmd = "NODE_SOCKET_GET_COUNT", key = { 1 } },

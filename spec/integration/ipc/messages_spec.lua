@@ -476,7 +476,7 @@ describe("send", function()
 
   -- IPC-10
   it("fails with ENOBUFS past max_backlog", function()
-    local child = forks.start("mw.sleep(400); " .. sink, { max_backlog = 1000000 })
+    local child = forks.start("require('luv').sleep(400); " .. sink, { max_backlog = 1000000 })
     local failed, passed = 0, 0
     for _ = 1, 80 do
       child:send(("x"):rep(100000), function(err)
