@@ -32,6 +32,10 @@ end
 require("mw.timers").set_immediate(function() end)
 require("mw.child_process").exec "true"
 
+-- busted forgets after each file what that has loaded; but what a module loads
+-- on its first use must be the same for all.
+require "mw.ipc.handle"
+
 local before
 
 local longest_test = 60000
