@@ -397,6 +397,12 @@ static int channel_pending(lua_State *L) {
   return 1;
 }
 
+static int channel_sent(lua_State *L) {
+  struct mw_channel *channel = open_channel(L);
+  lua_pushinteger(L, channel ? (lua_Integer)mw_channel_sent(channel) : 0);
+  return 1;
+}
+
 /* drain(ms) -> true | nil, errname: waits until all is sent. */
 static int channel_drain(lua_State *L) {
   struct mw_channel *channel = open_channel(L);
@@ -466,6 +472,7 @@ static void open_type(lua_State *L) {
       {"read_stop", channel_read_stop},
       {"ref", channel_ref},
       {"unref", channel_unref},
+      {"sent", channel_sent},
       {"pending", channel_pending},
       {"drain", channel_drain},
       {"close", channel_close},

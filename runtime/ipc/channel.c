@@ -214,6 +214,10 @@ uint64_t mw_channel_queued(const struct mw_channel *channel) {
   return channel->out.queued;
 }
 
+uint64_t mw_channel_sent(const struct mw_channel *channel) {
+  return channel->out.sent;
+}
+
 size_t mw_channel_pending(const struct mw_channel *channel) {
   return (size_t)(channel->out.queued - channel->out.sent);
 }

@@ -63,6 +63,9 @@ void mw_channel_drop_frame(struct mw_channel *channel);
 /** The offset behind the last frame that was queued. */
 uint64_t mw_channel_queued(const struct mw_channel *channel);
 
+/** How many bytes the kernel has taken, of all that were queued. */
+uint64_t mw_channel_sent(const struct mw_channel *channel);
+
 /** How many bytes wait to be sent. */
 size_t mw_channel_pending(const struct mw_channel *channel);
 

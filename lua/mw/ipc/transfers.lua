@@ -64,12 +64,17 @@ local function finish(self, transfer)
   end
 end
 
---- The peer has it. A number that is not under way is ignored.
----@param number any
-function Transfers:acknowledged(number)
-  local transfer = find(self, number)
-  if transfer then
-    finish(self, transfer)
+--- The peer has those from `first` to `last`; one of them where `first` is nil,
+--- the oldest where both are. Numbers that are not under way are ignored.
+---@param first integer?
+---@param last integer?
+function Transfers:acknowledged(first, last)
+  first, last = math.max(first or last or self._first, self._first), math.min(last or self._first, self._last)
+  for number = first, last do
+    local transfer = find(self, number)
+    if transfer then
+      finish(self, transfer)
+    end
   end
 end
 
