@@ -809,13 +809,12 @@ describe("the figures", function()
     assert.equal("integer", math.type(before.heap_used))
     assert.is_true(before.rss > before.heap_used)
     -- A process of its own: this one may have memory to spare.
-    local result = run_mwrun { "-e", [[
-      local process = require "mw.process"
+    local result = run [[
       local before = process.memory_usage()
       local ballast = ("x"):rep(20000000)
       local after = process.memory_usage()
       print(after.heap_used - before.heap_used > 19000000, after.rss - before.rss > 10000000, #ballast)
-    ]] }
+    ]]
     assert.equal("true\ttrue\t20000000\n", result.stdout)
   end)
 
