@@ -163,6 +163,9 @@ function Server:_take(handle, unread)
   })
   socket:_set_up(opts)
   self:emit("connection", socket)
+  if not opts.pause_on_connect then
+    socket:_await_end()
+  end
   return true
 end
 

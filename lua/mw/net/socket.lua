@@ -106,6 +106,7 @@ local function connected(self, err, handle)
   self:_touch()
   self:emit "connect"
   self:emit "ready"
+  self:_await_end()
   if self._reset_is_due then
     self:reset_and_destroy()
   end
@@ -137,7 +138,7 @@ local traces = {}
 for name in
   ([[destroyed closed errored bytes_read write
     _bytes_taken _end_emitted _end_scheduled _ended _final_called _final_over _finish_emitted _finishing _last
-    _needs_drain _next _peer _pending_bytes _queued_before _read_error _reading _reset _reset_is_due _source_over
+    _needs_drain _next _on_source_end _peer _pending_bytes _queued_before _read_error _read_failed _reading _reset _reset_is_due _source_over
     _started _was_read]]):gmatch "%S+"
 do
   traces[#traces + 1] = name
@@ -263,24 +264,24 @@ local function leave_server(self)
   end
 end
 
--- Both sides have ended, and the handle is closed. What was not read stays
--- readable; where there is nothing, nobody needs to ask for the end.
+-- The peer has ended. What was not read stays readable; where there is nothing,
+-- nobody needs to ask for the end. With both ends over the server is left.
 local function source_over(self)
-  if self._ended then
+  if not self._ended then
+    return
+  elseif self._finish_emitted then
     tick.add(leave_server, self)
-    self:_end_unread()
   end
+  self:_end_unread()
 end
 
--- After our end, that of the peer is looked for although nobody may ever read
--- again: a handler that answers by finish() has done its part.
-local function await_end(self)
+--- Reads what comes, up to a buffer's worth, although nobody may ever ask for
+--- it: so the peer's end is noticed. (Node: the same.)
+function Socket:_await_end()
   if self._ended then
     return source_over(self)
   end
-  self._on_source_end = function()
-    source_over(self)
-  end
+  self._on_source_end = source_over
   self:_read_ahead()
 end
 
@@ -289,15 +290,15 @@ function Socket:_destroy_when_over()
     self:finish()
     self.write = write_after_end
   elseif self._finish_emitted and not self._end_emitted then
-    await_end(self)
+    self:_await_end()
   end
   HandleStream._destroy_when_over(self)
 end
 
--- Who has finished, and does not read, has no use for the news that the peer
--- went away.
+-- Who does not read gets the news that the peer went away by `close`, or by the
+-- read that may follow.
 function Socket:_error_is_taken()
-  return HandleStream._error_is_taken(self) or self._finish_emitted and self:listener_count "data" == 0
+  return HandleStream._error_is_taken(self) or self._read_failed and self:listener_count "data" == 0
 end
 
 function Socket:_destroy(done)

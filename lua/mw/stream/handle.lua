@@ -30,6 +30,7 @@ end
 
 local function on_read(self, err, chunk)
   if err then
+    self._read_failed = true
     self:destroy(errors.from_luv(err, nil, "read"))
   elseif not chunk then
     self._handle:read_stop()
@@ -140,7 +141,7 @@ function HandleStream:_lend()
     self:pause()
   end
   if self._on_source_end then
-    self._on_source_end()
+    self:_on_source_end()
     self._on_source_end = nil
   end
 end

@@ -112,9 +112,10 @@ local function wake_waiter(self)
 end
 
 local function source_ended(self)
-  if self._on_source_end then
-    self._on_source_end()
-    self._on_source_end = nil
+  local on_end = self._on_source_end
+  self._on_source_end = nil
+  if on_end then
+    on_end(self)
   end
 end
 

@@ -250,7 +250,7 @@ describe("A Node child", function()
     eventually(function()
       return client.closed and #called == 1
     end)
-    assert.same({ "ERR_IPC_CHANNEL_CLOSED" }, called)
+    assert.is_true(called[1] == "ERR_IPC_CHANNEL_CLOSED" or called[1] == "EPIPE", called[1])
     eventually(function()
       return child.destroyed
     end)

@@ -404,13 +404,59 @@ describe("A socket", function()
     sockets.close(client, accepted, server)
   end)
 
-  it("reads nothing before somebody wants it", function()
+  it("reads ahead what nobody wants yet, a buffer's worth", function()
     local client, accepted, server = sockets.pair()
+    client:write(("x"):rep(10000000))
+    eventually(function()
+      return accepted.bytes_read > 0
+    end)
+    mw.sleep(20)
+    assert.is_true(accepted.bytes_read < 1000000)
+    assert.equal("xxxx", accepted:read(4))
+    sockets.close(client, accepted, server)
+  end)
+
+  it("reads nothing before somebody wants it where it was accepted with pause_on_connect", function()
+    local accepted
+    local server = sockets.listen(function(socket)
+      accepted = socket
+    end, { pause_on_connect = true })
+    local client = net.connect(server:address().port)
     client:write "some"
+    eventually(function()
+      return accepted
+    end)
     mw.sleep(20)
     assert.equal(0, accepted.bytes_read)
     assert.equal("some", accepted:read())
     sockets.close(client, accepted, server)
+  end)
+
+  it("learns that the peer has ended although nobody reads", function()
+    local client, accepted, server = sockets.pair()
+    local events = sockets.record(accepted, "end", "close", "error")
+    client:finish()
+    eventually(function()
+      return accepted.closed and client.closed
+    end)
+    assert.equal("end", events[1][1])
+    assert.same({ "close", n = 1, false }, events[2])
+    assert.equal(0, (server:get_connections()))
+    sockets.close(server)
+  end)
+
+  it("learns that the peer has gone although nobody reads; the next read tells why", function()
+    local client, accepted, server = sockets.pair()
+    local events = sockets.record(accepted, "end", "close")
+    client:reset_and_destroy()
+    eventually(function()
+      return accepted.closed
+    end)
+    assert.same({ { "close", n = 1, true } }, events)
+    local data, err = accepted:read()
+    assert.is_nil(data)
+    assert.equal("ECONNRESET", err.code)
+    sockets.close(client, server)
   end)
 
   it("tells a fast writer to wait, and when to go on", function()
