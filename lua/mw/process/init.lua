@@ -215,7 +215,8 @@ end
 
 --- Wraps an open descriptor, so that it can be sent to another process: the
 --- object has `fd`, `kind`, `close()`, and `stream` where it can be one. Nil and
---- EBADF for a number that is not open.
+--- EBADF for a number that is not open. Only mwrun can receive it: a Node program
+--- would fail.
 ---@param fd integer ours or anybody's in this process; closed once it was sent, unless `keep_open` is set there
 ---@return mw.Descriptor?
 ---@return mw.Error? err
