@@ -80,14 +80,15 @@ end
 ---@field stdout string?
 ---@field stderr string?
 
---- Waits for the end of a child that was just started.
+--- Waits for the end of a child. Of one that was not just started the result
+--- may lack events and output.
 ---@param child mw.Child
 ---@return spec.ChildResult
 function M.finish(child)
   local events = M.record(child)
   local stdout = child.stdout and M.collect(child.stdout)
   local stderr = child.stderr and M.collect(child.stderr)
-  local close = M.closed(events)
+  local close = child.destroyed and { "close", child.exit_code, child.signal_code } or M.closed(events)
   local failure = M.event(events, "error")
   return {
     child = child,

@@ -448,16 +448,15 @@ describe("send", function()
   in_both("returns false while much is unread, and all arrives", function(opts)
     local child, messages = forks.start(
       [[
-      mw.timers.set_timeout(function()
-        local bytes = 0
-        process.on("message", function(m)
-          bytes = bytes + #m
-          if m == "last" then process.send(bytes) end
-        end)
-      end, 100)
+      local bytes = 0
+      process.on("message", function(m)
+        bytes = bytes + #m
+        if m == "last" then process.send(bytes) end
+      end)
     ]],
       opts
     )
+    child:kill "SIGSTOP"
     assert.is_true(child:send "small")
     local count, chunk = 0, ("x"):rep(10000)
     while child:send(chunk) do
@@ -469,6 +468,7 @@ describe("send", function()
       assert.is_false(child:send(chunk))
     end
     assert.is_false(child:send "last")
+    child:kill "SIGCONT"
     assert.equal(5 + 4 + (count + 21) * 10000, forks.received(messages))
     assert.is_true(child:send "again")
     end_of(child)
