@@ -20,7 +20,8 @@ local M = {}
 ---@field unread string? bytes of a socket that nobody has had
 ---@field unwritten string? bytes that wait to be written to it
 ---@field server mw.Server? that counts the connection
----@field give (fun(): userdata?)? ends the sender's object; returns the handle, where that is to be the holder
+---@field object any of the sender, where that is to end
+---@field give (fun(parcel: mw.Parcel): userdata?)? ends it; returns its handle, where that is to be the holder
 
 ---@class mw.HandleType
 ---@field pack fun(object: any, keep_open: boolean?): mw.Parcel?, string?
@@ -34,12 +35,12 @@ local backlog = 511
 
 -- A parcel for an open descriptor; nil where there is none (any more), nil and
 -- the error's name where it can't be copied.
-local function parcel(fd, fields, give)
+local function parcel(fd, object, give)
   if not fd then
     return nil
   end
   local copy, code = core.dup(fd)
-  return copy and { fd = copy, is_copy = true, fields = fields or {}, give = give }, code
+  return copy and { fd = copy, is_copy = true, fields = {}, object = object, give = give }, code
 end
 
 local function fileno(object)
@@ -70,20 +71,20 @@ end
 
 -- A socket that is given away needs no copy: its handle holds the connection
 -- until the peer has it, unless it still has to write.
+local function give_socket(made)
+  return made.object:_give_away(not made.is_copy)
+end
+
 local function pack_to_give(object, fd)
   local unread, unwritten = object:_bytes_under_way()
-  local is_idle = unwritten == ""
   local made, code
-  if is_idle then
-    made = { fd = fd, fields = {} }
+  if unwritten == "" then
+    made = { fd = fd, fields = {}, object = object, give = give_socket }
   else
-    made, code = parcel(fd)
+    made, code = parcel(fd, object, give_socket)
   end
   if made then
     made.unread, made.unwritten = unread, unwritten
-    function made.give()
-      return object:_give_away(is_idle)
-    end
   end
   return made, code
 end
@@ -105,25 +106,21 @@ types["net.Socket"] = {
   end,
   open = function(fd, envelope)
     local handle = net._open_handle(fd)
-    if not handle then
-      return nil
-    end
-    local object = net.Socket.adopt(handle, {
-      unread = envelope.unread,
-      allow_half_open = envelope.allowHalfOpen == true,
-    })
-    if envelope.unwritten then
+    local object = handle and net.Socket.adopt(handle, envelope)
+    if object and envelope.unwritten then
       object:write(envelope.unwritten)
     end
     return object
   end,
 }
 
+local function share_path(made)
+  made.object:_share_path()
+end
+
 types["net.Server"] = {
   pack = function(object)
-    return parcel(fileno(object), nil, function()
-      object:_share_path()
-    end)
+    return parcel(fileno(object), object, share_path)
   end,
   -- A peer may call anything a server; one that cannot listen would emit so,
   -- before anybody could hear it.
@@ -142,7 +139,11 @@ types["net.Native"] = {
 
 types["dgram.Socket"] = {
   pack = function(object)
-    return parcel(fileno(object), { dgramType = object.type })
+    local made, code = parcel(fileno(object))
+    if made then
+      made.fields.dgramType = object.type
+    end
+    return made, code
   end,
   open = function(fd)
     local handle = udp_handle(fd)
@@ -158,11 +159,13 @@ types["dgram.Native"] = {
 }
 
 -- Any other descriptor: ours, not Node's.
+local function close_descriptor(made)
+  made.object:close()
+end
+
 types["mw.fd"] = {
   pack = function(object, keep_open)
-    return parcel(object.fd, nil, not keep_open and function()
-      object:close()
-    end or nil)
+    return parcel(object.fd, object, not keep_open and close_descriptor or nil)
   end,
   open = Descriptor.new,
 }
@@ -222,7 +225,7 @@ end
 --- to be kept.
 ---@param made mw.Parcel
 function M.give(made)
-  made.holder = made.give and made.give()
+  made.holder = made.give and made:give()
 end
 
 --- Closes what held the connection: the peer has it, or never will.
@@ -236,44 +239,41 @@ function M.drop(made)
 end
 
 -- What a peer has put there may be anything.
-local function bytes_of(envelope, name, as_text)
-  local bytes = envelope[name]
+local function bytes_of(bytes, as_text)
   if type(bytes) ~= "string" or as_text and not utf8.len(bytes) then
     return nil
   end
   return as_text and to_bytes(bytes) or bytes
 end
 
-local function open(envelope, fd, as_text)
-  local kind = types[envelope.type]
-  local object = kind and kind.open(fd, {
-    unread = bytes_of(envelope, "unread", as_text),
-    unwritten = bytes_of(envelope, "unwritten", as_text),
-    allowHalfOpen = envelope.allowHalfOpen,
-  })
-  if not object then
-    core.close(fd)
-  end
-  return object or nil
-end
-
---- Takes note of a handle that has come; returns a function that makes the
---- object of it: fn(fd), where the descriptor is the object's from then on. That
---- returns nil where it cannot be made, or is not there: fd is nil.
+--- Takes note of a handle that has come, and leaves in the envelope nothing that
+--- may not be there.
 ---@param envelope table
 ---@param channel mw.Channel that it has come on
----@return fun(fd: integer?): any
-function M.opener(envelope, channel)
-  local left = envelope.key ~= nil and M.lists_of(channel):receive(envelope.key)
-  return function(fd)
-    local object = fd and open(envelope, fd, channel.as_text)
-    if left and object and object.once then
-      object:once("close", left)
-    elseif left then
-      left()
-    end
-    return object
+function M.arrived(envelope, channel)
+  envelope.unread = bytes_of(envelope.unread, channel.as_text)
+  envelope.unwritten = bytes_of(envelope.unwritten, channel.as_text)
+  envelope.allow_half_open = envelope.allowHalfOpen == true
+  envelope.left = envelope.key and M.lists_of(channel):receive(envelope.key)
+end
+
+--- Makes the object of a handle that has arrived. Nil where it cannot be made,
+--- or is not there.
+---@param envelope table
+---@param fd integer? the object's from then on
+---@return any
+function M.open(envelope, fd)
+  local kind, left = types[envelope.type], envelope.left
+  local object = fd and kind and kind.open(fd, envelope)
+  if fd and not object then
+    core.close(fd)
   end
+  if left and object and object.once then
+    object:once("close", left)
+  elseif left then
+    left()
+  end
+  return object or nil
 end
 
 --- Makes the object for a descriptor that has come without a type.

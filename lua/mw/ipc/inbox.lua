@@ -6,7 +6,8 @@ local close = require("mw.core.fd").close
 ---@class mw.Arrival
 ---@field value any the message
 ---@field fd integer? the descriptor of its handle
----@field open (fun(fd: integer?): any)? makes the handle of it
+---@field envelope table? what was said of the handle
+---@field open (fun(arrival: mw.Arrival): any)? makes the handle of it
 ---@field lost integer? the number of a handle that is to come again
 
 ---@class mw.Inbox
@@ -66,7 +67,7 @@ function Inbox:hand_out()
   local owner = self._owner
   while self.count > 0 and not self[self._first].lost and owner:listener_count "message" > 0 do
     local arrival = take(self)
-    owner:emit("message", arrival.value, arrival.open and arrival.open(arrival.fd))
+    owner:emit("message", arrival.value, arrival.open and arrival:open())
   end
 end
 

@@ -34,7 +34,7 @@ end
 local function arrive(self, arrival)
   local owner, inbox = self._owner, self._inbox
   if inbox.count == 0 and not arrival.lost and owner:listener_count "message" > 0 then
-    owner:emit("message", arrival.value, arrival.open and arrival.open(arrival.fd))
+    owner:emit("message", arrival.value, arrival.open and arrival:open())
     return
   end
   inbox:put(arrival)
@@ -74,12 +74,20 @@ function Receiver:read_to_end()
   self._core:read_start()
 end
 
+local function open_descriptor(arrival)
+  return late.handle().open_descriptor(arrival.fd)
+end
+
+local function open_handle(arrival)
+  return late.handle().open(arrival.envelope, arrival.fd)
+end
+
 --- Takes a message that is no runtime's, with a descriptor where a program of
 --- any kind has sent one with it.
 ---@param value any
 ---@param descriptor integer|false|nil false where it did not get here
 function Receiver:message(value, descriptor)
-  arrive(self, { value = value, fd = descriptor or nil, open = descriptor and late.handle().open_descriptor or nil })
+  arrive(self, { value = value, fd = descriptor or nil, open = descriptor and open_descriptor or nil })
 end
 
 -- Acknowledgements go out once a turn, for all handles in a row at once.
@@ -124,10 +132,12 @@ function Receiver:handle(envelope, descriptor)
       hand_out(self)
     end
   elseif descriptor or number then
+    late.handle().arrived(envelope, self._channel)
     arrive(self, {
       value = envelope.msg,
+      envelope = envelope,
       fd = descriptor or nil,
-      open = late.handle().opener(envelope, self._channel),
+      open = open_handle,
       lost = not descriptor and number or nil,
     })
   end

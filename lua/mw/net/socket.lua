@@ -136,10 +136,12 @@ end
 -- What a life leaves behind.
 local traces = {}
 for name in
-  ([[destroyed closed errored bytes_read write
-    _bytes_taken _end_emitted _end_scheduled _ended _final_called _final_over _finish_emitted _finishing _last
-    _needs_drain _next _on_source_end _peer _pending_bytes _queued_before _read_error _read_failed _reading _reset _reset_is_due _source_over
-    _started _was_read]]):gmatch "%S+"
+  ([[
+    destroyed closed errored bytes_read write
+    _bytes_taken _end_emitted _end_scheduled _ended _final_called _final_over _finish_emitted _finishing
+    _last _needs_drain _next _on_source_end _peer _pending_bytes _queued_before
+    _read_error _read_failed _reading _reset _reset_is_due _source_over _started _was_read
+  ]]):gmatch "%S+"
 do
   traces[#traces + 1] = name
 end
