@@ -149,6 +149,7 @@ end
 -- waiting before it. Those made while some run are for the next turn.
 local immediates, referenced = {}, 0
 local check, idle
+local is_checking, is_idling = false, false -- quicker than to ask the handles
 
 ---@class mw.Immediate
 local Immediate = { __name = "mw.immediate" }
@@ -160,10 +161,13 @@ local function count(immediate, change)
   if immediate._fn and immediate._referenced then
     referenced = referenced + change
   end
-  if referenced == 0 then
-    idle:stop()
-  elseif not idle:is_active() then
-    idle:start(nothing)
+  if is_idling ~= (referenced > 0) then
+    is_idling = not is_idling
+    if is_idling then
+      idle:start(nothing)
+    else
+      idle:stop()
+    end
   end
 end
 
@@ -179,6 +183,7 @@ local function run_immediates()
     end
   end
   if #immediates == 0 then
+    is_checking = false
     check:stop()
   end
 end
@@ -229,7 +234,8 @@ function M.set_immediate(fn, ...)
   setmetatable(immediate, Immediate)
   immediates[#immediates + 1] = immediate
   count(immediate, 1)
-  if not check:is_active() then
+  if not is_checking then
+    is_checking = true
     check:start(run_immediates)
   end
   return immediate
