@@ -315,6 +315,46 @@ describe("What a peer tells the runtime", function()
     kill(child, events)
   end)
 
+  it("may acknowledge a handle that it can't have yet: it gets that and no other", function()
+    local server = mw.net.create_server():listen(0)
+    server:wait "listening"
+    local child = raw_peer.start [[
+      uv.new_signal():start("sigusr1", function()
+        pipe:read_start(function()
+          if pipe:pending_count() > 0 then
+            print(pipe:pending_type())
+            io.flush()
+            pipe:read_stop()
+          end
+        end)
+      end)
+      say(frame(msgpack.encode { cmd = "NODE_HANDLE_ACK", number = 1 }, 1))
+      say(frame(msgpack.encode "acknowledged"))
+      stay()
+    ]]
+    local events, stdout = children.record(child), children.collect(child.stdout)
+    child:on("error", function() end)
+    for _ = 1, 40 do
+      child:send(("x"):rep(100000))
+    end
+    child:send("behind all that", server)
+    assert.equal("acknowledged", (child:wait "message"))
+    -- They would take the number of a descriptor that was closed too early.
+    local files = {}
+    for index = 1, 20 do
+      files[index] = io.open "/dev/null"
+    end
+    child:kill "SIGUSR1"
+    eventually(function()
+      return stdout() == "tcp\n"
+    end)
+    for _, file in ipairs(files) do
+      file:close()
+    end
+    server:close()
+    kill(child, events)
+  end)
+
   it("is not answered without bound where it reads no answers", function()
     local child = raw_peer.start([[
       say(('{"cmd":"NODE_HANDLE"}\n'):rep(400000) .. '"end"\n')
