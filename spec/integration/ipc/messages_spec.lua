@@ -181,6 +181,67 @@ describe("Messages", function()
     end
   end)
 
+  in_both("come on to a listener that raises, and each error is told", function(opts)
+    local child, messages = forks.start(
+      [[
+      local heard, caught = 0, 0
+      process.on("uncaught_exception", function(err)
+        caught = caught + (tostring(err):find("number " .. heard .. "$") and 1 or 0)
+        if heard == 100 then process.send { heard, caught } process.disconnect() end
+      end)
+      process.on("message", function(number)
+        heard = heard + 1
+        error("number " .. number)
+      end)
+    ]],
+      opts
+    )
+    for number = 1, 100 do
+      child:send(number)
+    end
+    forks.finish(child)
+    assert.same({ { 100, 100 } }, messages)
+  end)
+
+  in_both("come to whoever listens then, as listeners come and go", function(opts)
+    local child = forks.start("for number = 1, 6 do process.send(number) end", opts)
+    local heard = {}
+    local function as(name)
+      return function(number)
+        heard[#heard + 1] = name .. number
+      end
+    end
+    local first, last = as "first ", as "last "
+    child:remove_all_listeners "message"
+    child:once("message", as "once ")
+    child:on("message", function(number)
+      if number == 1 then
+        child:on("message", first)
+      elseif number == 3 then
+        child:off("message", first)
+        child:on("message", last)
+      elseif number == 5 then
+        child:remove_all_listeners "message"
+        child:on("message", last)
+      end
+    end)
+    forks.finish(child)
+    assert.same({ "once 1", "first 2", "first 3", "last 4", "last 5", "last 6" }, heard)
+  end)
+
+  in_both("come one by one to a task that waits for them", function(opts)
+    local child = forks.start("for number = 1, 1000 do process.send(number) end", opts)
+    child:remove_all_listeners "message"
+    local task = mw.go(function()
+      for number = 1, 1000 do
+        assert(child:wait "message" == number)
+      end
+      return "all"
+    end)
+    assert.equal("all", task:join())
+    forks.finish(child)
+  end)
+
   -- IPC-01, IPC-08
   in_both("of a thousand tasks at once all arrive, in each one's order", function(opts)
     local child, messages = forks.start(
