@@ -16,8 +16,10 @@ loop.set_hook("tick", function()
     first = first + 1
     if type(entry) == "function" then
       entry()
+    elseif entry.n then
+      entry[1](table.unpack(entry, 2, entry.n + 1))
     else
-      entry.fn(table.unpack(entry, 1, entry.n))
+      entry[1](entry[2])
     end
   end
   first, last = 1, 0
@@ -27,10 +29,12 @@ end)
 ---@param fn function
 ---@param ... any
 function M.add(fn, ...)
+  local count = select("#", ...)
   local entry = fn
-  if select("#", ...) > 0 then
-    entry = table.pack(...)
-    entry.fn = fn
+  if count == 1 then
+    entry = { fn, (...) } -- the usual case, in the least memory
+  elseif count > 1 then
+    entry = { n = count, fn, ... }
   end
   last = last + 1
   queue[last] = entry
