@@ -490,9 +490,12 @@ int luaopen_mw_core_channel(lua_State *L) {
       {"open", channel_open},
       {NULL, NULL},
   };
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
-  open_type(L);
+  /* Who requires the module a second time finds what is open. */
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TNIL) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
+    open_type(L);
+  }
   luaL_newlib(L, functions);
   return 1;
 }

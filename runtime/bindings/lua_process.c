@@ -422,11 +422,13 @@ int luaopen_mw_core_process(lua_State *L) {
       {"signal_name", process_signal_name},
       {NULL, NULL},
   };
-  if (reaper_box(L) == NULL)
+  /* Who requires the module a second time finds what runs. */
+  if (reaper_box(L) == NULL) {
     open_reaper(L);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
-  open_types(L);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
+    open_types(L);
+  }
   luaL_newlib(L, functions);
   open_signals(L);
   open_limit_names(L);

@@ -229,6 +229,31 @@ describe("Messages", function()
     assert.same({ "once 1", "first 2", "first 3", "last 4", "last 5", "last 6" }, heard)
   end)
 
+  in_both("go on where the modules from C are loaded again", function(opts)
+    local child, messages = forks.start(
+      [[
+      local ended
+      mw.child_process.spawn("true"):on("exit", function(code) ended = code end)
+      for _, name in ipairs { "mw.core.channel", "mw.core.process" } do
+        package.loaded[name] = nil
+        require(name)
+      end
+      collectgarbage()
+      process.on("message", function(message)
+        mw.go(function()
+          while not ended do mw.sleep(1) end
+          process.send { message, ended }
+          process.disconnect()
+        end)
+      end)
+    ]],
+      opts
+    )
+    child:send "still here"
+    forks.finish(child)
+    assert.same({ { "still here", 0 } }, messages)
+  end)
+
   in_both("come one by one to a task that waits for them", function(opts)
     local child = forks.start("for number = 1, 1000 do process.send(number) end", opts)
     child:remove_all_listeners "message"
