@@ -1,6 +1,7 @@
 -- Starts children and collects what becomes of them.
 
 local child_process = require "mw.child_process"
+local events = require "spec.support.events"
 local eventually = require "spec.support.eventually"
 local process = require "mw.process"
 
@@ -30,32 +31,17 @@ local all_events = { "spawn", "error", "exit", "disconnect", "close" }
 ---@param names? string[] which; all where absent
 ---@return table[]
 function M.record(child, names)
-  local events = {}
-  for _, name in ipairs(names or all_events) do
-    child:on(name, function(...)
-      events[#events + 1] = { name, n = select("#", ...), ... }
-    end)
-  end
-  return events
+  return events.record(child, table.unpack(names or all_events))
 end
 
---- The names of recorded events, in order.
----@param events table[]
----@return string
-function M.names(events)
-  local names = {}
-  for index, event in ipairs(events) do
-    names[index] = event[1]
-  end
-  return table.concat(names, " ")
-end
+M.names = events.names
 
 --- The recorded event of this name.
----@param events table[]
+---@param recorded table[]
 ---@param name string
 ---@return table?
-function M.event(events, name)
-  for _, event in ipairs(events) do
+function M.event(recorded, name)
+  for _, event in ipairs(recorded) do
     if event[1] == name then
       return event
     end
@@ -63,11 +49,11 @@ function M.event(events, name)
 end
 
 --- Waits for `close` in recorded events, which may be there already.
----@param events table[]
+---@param recorded table[]
 ---@return table event
-function M.closed(events)
+function M.closed(recorded)
   return eventually(function()
-    return M.event(events, "close")
+    return M.event(recorded, "close")
   end, patience)
 end
 
@@ -85,14 +71,14 @@ end
 ---@param child mw.Child
 ---@return spec.ChildResult
 function M.finish(child)
-  local events = M.record(child)
+  local recorded = M.record(child)
   local stdout = child.stdout and M.collect(child.stdout)
   local stderr = child.stderr and M.collect(child.stderr)
-  local close = child.destroyed and { "close", child.exit_code, child.signal_code } or M.closed(events)
-  local failure = M.event(events, "error")
+  local close = child.destroyed and { "close", child.exit_code, child.signal_code } or M.closed(recorded)
+  local failure = M.event(recorded, "error")
   return {
     child = child,
-    events = events,
+    events = recorded,
     code = close[2],
     signal = close[3],
     error = failure and failure[2],

@@ -1,5 +1,6 @@
 -- Servers and connections for specs, on ports that nobody else has.
 
+local events = require "spec.support.events"
 local eventually = require "spec.support.eventually"
 local net = require "mw.net"
 
@@ -67,30 +68,7 @@ function M.close(...)
   end
 end
 
---- Writes down events, each as { name, n = count, values... }.
----@param emitter mw.Emitter
----@param ... string
----@return table[]
-function M.record(emitter, ...)
-  local events = {}
-  for _, name in ipairs { ... } do
-    emitter:on(name, function(...)
-      events[#events + 1] = { name, n = select("#", ...), ... }
-    end)
-  end
-  return events
-end
-
---- The names of recorded events, in order.
----@param events table[]
----@return string
-function M.names(events)
-  local names = {}
-  for index, event in ipairs(events) do
-    names[index] = event[1]
-  end
-  return table.concat(names, " ")
-end
+M.record, M.names = events.record, events.names
 
 --- The error that an object emits.
 ---@param emitter mw.Emitter

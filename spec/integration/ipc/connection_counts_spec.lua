@@ -104,7 +104,9 @@ describe("A server whose connections another process has", function()
     end)
     transfers.arrived(arrivals, 2)
     child:send "one"
-    mw.sleep(50)
+    eventually(function()
+      return server:get_connections() == 1
+    end)
     assert.is_false(closed)
     child:send "all"
     eventually(function()
@@ -125,7 +127,7 @@ describe("A server whose connections another process has", function()
     end)
     server:close()
     transfers.arrived(arrivals)
-    mw.sleep(30)
+    assert.equal(1, server:get_connections())
     assert.equal(0, closed)
     child:send "all"
     eventually(function()

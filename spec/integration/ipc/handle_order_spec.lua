@@ -7,6 +7,7 @@ local mw = require "mw"
 local proc = require "spec.support.proc"
 local sockets = require "spec.support.sockets"
 local transfers = require "spec.support.transfers"
+local turns = require "spec.support.turns"
 
 local in_both = transfers.in_both
 
@@ -39,7 +40,7 @@ describe("Messages with handles", function()
     child:send "three"
     child:send("four", server)
     child:send("five", server)
-    mw.sleep(20)
+    turns()
     child:kill "SIGCONT"
     transfers.arrived(arrivals, 5)
     local expected = {}
@@ -110,7 +111,7 @@ describe("Messages with handles", function()
       end)
     end
     assert.same({ true, true, false, false, false }, results)
-    mw.sleep(30)
+    turns()
     assert.same({}, called)
     child:kill "SIGCONT"
     transfers.arrived(arrivals, 5)
@@ -243,7 +244,7 @@ describe("Messages with handles", function()
     child:send("first", accepted)
     child:send "last"
     child:disconnect()
-    mw.sleep(30)
+    turns()
     assert.is_not_nil(child.channel)
     child:kill "SIGCONT"
     assert.equal("first", transfers.read_all(client))
@@ -333,7 +334,7 @@ describe("A handle for a child that does not answer", function()
       called = called + 1
     end)
     client:write "hello"
-    mw.sleep(50)
+    turns()
     assert.equal(0, called)
     assert.equal("", sockets.names(events))
     child:kill "SIGCONT"
@@ -357,13 +358,13 @@ describe("A handle for a child that does not answer", function()
     child:send("socket", accepted, note)
     child:send("behind", nil, nil, note)
     child:send("server", server, note)
-    mw.sleep(20)
+    turns()
     transfers.kill(child)
     client:resume()
     eventually(function()
       return client.closed
     end)
-    mw.sleep(20)
+    turns()
     -- In JSON what is behind a handle has not gone out.
     local behind = opts.serialization == "json" and "ERR_IPC_CHANNEL_CLOSED" or "ok"
     assert.same({ "ERR_IPC_CHANNEL_CLOSED", behind, "ERR_IPC_CHANNEL_CLOSED" }, called)

@@ -9,6 +9,7 @@ local leaks = require "spec.support.leaks"
 local mw = require "mw"
 local proc = require "spec.support.proc"
 local raw_peer = require "spec.support.raw_peer"
+local turns = require "spec.support.turns"
 
 local frame, json, msgpack = raw_peer.frame, mw.json, mw.msgpack
 
@@ -421,7 +422,7 @@ describe("A peer that stops reading", function()
     eventually(function()
       return #calls >= 200
     end)
-    mw.sleep(5)
+    turns()
     assert.equal(200, #calls)
     local counts = {}
     for index, call in ipairs(calls) do

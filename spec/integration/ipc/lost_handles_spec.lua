@@ -3,9 +3,9 @@
 local eventually = require "spec.support.eventually"
 local forks = require "spec.support.forks"
 local leaks = require "spec.support.leaks"
-local mw = require "mw"
 local sockets = require "spec.support.sockets"
 local transfers = require "spec.support.transfers"
+local turns = require "spec.support.turns"
 
 local in_both = transfers.in_both
 
@@ -125,7 +125,7 @@ describe("A handle that the receiver has no descriptor for", function()
     child:send("one", server)
     child:send("two", server)
     child:send "three"
-    mw.sleep(20)
+    turns()
     child:kill "SIGCONT"
     transfers.arrived(arrivals, 4)
     local got = {}
@@ -178,7 +178,7 @@ describe("A handle that the receiver has no descriptor for", function()
       for number = 1, 20 do
         child:send(number, server)
       end
-      mw.sleep(20)
+      turns()
       child:kill "SIGCONT"
       transfers.arrived(arrivals, 20)
     end)
@@ -196,7 +196,7 @@ describe("A handle that the receiver has no descriptor for", function()
     client:resume()
     transfers.stop(child)
     child:send("socket", accepted)
-    mw.sleep(10)
+    turns()
     child:kill "SIGCONT"
     transfers.kill(child)
     eventually(function()

@@ -5,6 +5,7 @@ local forks = require "spec.support.forks"
 local misuse = require "spec.support.misuse"
 local mw = require "mw"
 local proc = require "spec.support.proc"
+local turns = require "spec.support.turns"
 
 local both = { "msgpack", "json" }
 
@@ -13,6 +14,9 @@ local echo = "process.on('message', function(m) process.send(m) end)"
 
 -- Takes messages and forgets them, until the parent disconnects.
 local sink = "process.on('message', function() end)"
+
+-- Tells, in a turn that only comes where something else keeps the loop alive.
+local tell_if_alive = "; mw.timers.set_timeout(process.send, 20, 'alive'):unref(); "
 
 local function in_both(name, fn)
   for _, serialization in ipairs(both) do
@@ -341,10 +345,15 @@ describe("Messages", function()
   -- IPC-18
   it("are kept by the parent also after the child's end", function()
     for _, count in ipairs { 3, 30000 } do
-      local path = forks.write("many.lua", ("for n = 1, %d do process.send(n) end; os.exit(0)"):format(count))
-      local child = child_process.fork(path, {}, { exit_flush_timeout = 60000 })
-      child:wait "spawn"
-      mw.sleep(300)
+      local code = "for n = 1, %d do process.send(n) end; io.stderr:write 'all'; os.exit(0)"
+      local child = child_process.fork(forks.write("many.lua", code:format(count)), {}, {
+        stdio = { "ignore", "inherit", "pipe", "ipc" },
+        exit_flush_timeout = 60000,
+      })
+      assert.equal("all", child.stderr:read())
+      if count == 3 then
+        child:wait "exit"
+      end
       local got = 0
       child:on("message", function(m)
         got = got + 1
@@ -562,7 +571,8 @@ describe("send", function()
 
   -- IPC-10
   it("fails with ENOBUFS past max_backlog", function()
-    local child = forks.start("require('luv').sleep(400); " .. sink, { max_backlog = 1000000 })
+    local child = forks.start(sink, { max_backlog = 1000000 })
+    child:kill "SIGSTOP"
     local failed, passed = 0, 0
     for _ = 1, 80 do
       child:send(("x"):rep(100000), function(err)
@@ -574,6 +584,7 @@ describe("send", function()
         end
       end)
     end
+    child:kill "SIGCONT"
     eventually(function()
       return failed + passed == 80
     end)
@@ -596,12 +607,12 @@ describe("send", function()
       called[#called + 1] = err
     end))
     assert.same({}, called)
-    mw.sleep(10)
+    turns()
     assert.equal("ERR_IPC_CHANNEL_CLOSED", called[1].code)
     assert.same({}, errors)
     assert.is_false(child:send "x")
     assert.same({}, errors)
-    mw.sleep(10)
+    turns()
     assert.equal(1, #errors)
     assert.equal(1, #called)
     assert.equal("ERR_IPC_CHANNEL_CLOSED", errors[1].code)
@@ -621,7 +632,9 @@ describe("send", function()
         order[#order + 1] = { index, err }
       end)
     end
-    mw.sleep(50)
+    eventually(function()
+      return #order > 0 -- some are with the kernel, the others wait
+    end)
     child:kill "SIGKILL"
     for index = 101, 110 do
       counts[index] = 0
@@ -646,8 +659,13 @@ describe("send", function()
 
   -- IPC-21
   it("takes what a child has sent that died with unread messages", function()
-    local child, messages = forks.start "for n = 1, 50 do process.send(n) end; mw.sleep(100); os.exit(0)"
-    child:send(("unread"):rep(1000))
+    -- It waits for its input where no message can be read.
+    local child, messages = forks.start("for n = 1, 50 do process.send(n) end; io.read(1); os.exit(0)", {
+      stdio = { "pipe", "inherit", "inherit", "ipc" },
+    })
+    child:send(("unread"):rep(1000), function()
+      child.stdin:finish()
+    end)
     local result = forks.finish(child)
     assert.is_nil(result.error)
     assert.equal(50, #messages)
@@ -748,9 +766,8 @@ describe("The channel of a child", function()
     end
     for _, event in ipairs { "message", "disconnect" } do
       for _, how in ipairs { "on", "once" } do
-        local child = forks.start(("process.%s('%s', function() end)"):format(how, event))
-        mw.sleep(150)
-        assert.is_true(proc.is_alive(child.pid))
+        local child, messages = forks.start(("process.%s('%s', function() end)"):format(how, event) .. tell_if_alive)
+        assert.equal("alive", forks.received(messages))
         end_of(child)
       end
     end
@@ -765,10 +782,10 @@ describe("The channel of a child", function()
 
   -- IPC-16
   it("keeps it alive while it waits for a message", function()
-    local child, messages = forks.start "process.send(process.wait('message'))"
-    mw.sleep(100)
+    local child, messages = forks.start(tell_if_alive .. "process.send(process.wait('message'))")
+    assert.equal("alive", forks.received(messages))
     child:send "here"
-    assert.equal("here", forks.received(messages))
+    assert.equal("here", forks.received(messages, 2))
     assert.equal(0, forks.finish(child).code)
   end)
 
@@ -776,9 +793,10 @@ describe("The channel of a child", function()
   it("follows ref and unref instead, once they were called", function()
     local child = forks.start "process.channel:unref(); process.on('message', function() end)"
     assert.equal(0, forks.finish(child).code)
-    child = forks.start "process.channel:ref(); local f = function() end; process.on('message', f); process.off('message', f)"
-    mw.sleep(150)
-    assert.is_true(proc.is_alive(child.pid))
+    local code = "process.channel:ref(); local f = function() end; process.on('message', f); process.off('message', f)"
+    local messages
+    child, messages = forks.start(code .. tell_if_alive)
+    assert.equal("alive", forks.received(messages))
     end_of(child)
   end)
 

@@ -1,24 +1,14 @@
 -- Handles between mwrun and Node, both ways.
 
-local child_process = require "mw.child_process"
 local children = require "spec.support.children"
 local dgram = require "mw.dgram"
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
+local node = require "spec.support.node"
 local scratch = require "spec.support.scratch"
 local sockets = require "spec.support.sockets"
 local transfers = require "spec.support.transfers"
 local udp = require "spec.support.udp"
-
-local has_node = child_process.spawn_sync("node", { "--version" }).status == 0
-
-local function with_node(name, fn)
-  if has_node then
-    it(name, fn)
-  else
-    pending(name .. " (there is no node here)")
-  end
-end
 
 local folder
 
@@ -36,10 +26,7 @@ describe("A Node child", function()
   in_folder()
 
   local function start(code)
-    local child = child_process.spawn("node", { folder:write("child.js", code) }, {
-      stdio = { "ignore", "inherit", "inherit", "ipc" },
-      serialization = "json",
-    })
+    local child = node.start(folder:write("child.js", code))
     local arrivals = {}
     child:on("message", function(message, handle)
       arrivals[#arrivals + 1] = { message, handle }
@@ -60,7 +47,7 @@ describe("A Node child", function()
   end
 
   -- HANDLE-01
-  with_node("serves our server, and acknowledges it", function()
+  node.it("serves our server, and acknowledges it", function()
     local child, arrivals = start [[
       process.on('message', (m, server) => {
         server.on('connection', socket => socket.end('node'))
@@ -86,7 +73,7 @@ describe("A Node child", function()
   end)
 
   -- HANDLE-02, HANDLE-05
-  with_node("gets our sockets, each with its own message", function()
+  node.it("gets our sockets, each with its own message", function()
     local child, arrivals = start [[
       process.on('message', (m, socket) => {
         if (socket) socket.end('node got ' + m)
@@ -116,7 +103,7 @@ describe("A Node child", function()
   end)
 
   -- HANDLE-12
-  with_node("gets our UDP sockets", function()
+  node.it("gets our UDP sockets", function()
     local child, arrivals = start [[
       process.on('message', (m, socket) => {
         socket.on('message', (text, rinfo) => socket.send('node ' + text, rinfo.port, () => socket.close()))
@@ -136,7 +123,7 @@ describe("A Node child", function()
   end)
 
   -- HANDLE-14
-  with_node("gets handles of luv", function()
+  node.it("gets handles of luv", function()
     local child, arrivals = start [[
       process.on('message', (m, handle) => {
         process.send(handle.constructor.name)
@@ -151,7 +138,7 @@ describe("A Node child", function()
     end_of(child)
   end)
 
-  with_node("sends us its server and its sockets", function()
+  node.it("sends us its server and its sockets", function()
     local child, arrivals = start [[
       const net = require('net')
       const server = net.createServer(socket => process.send('socket', socket))
@@ -177,7 +164,7 @@ describe("A Node child", function()
   end)
 
   -- HANDLE-13
-  with_node("waits with close until we have closed its sockets", function()
+  node.it("waits with close until we have closed its sockets", function()
     local child, arrivals = start [[
       const net = require('net')
       const server = net.createServer(socket => process.send('socket', socket))
@@ -193,14 +180,15 @@ describe("A Node child", function()
     child:send "count"
     assert.same({ n = 1 }, (transfers.arrived(arrivals, 3)))
     child:send "close"
-    mw.sleep(100)
+    child:send "count" -- while it closes, Node counts each process as one more
+    assert.same({ n = 2 }, (transfers.arrived(arrivals, 4)))
     assert.is_true(child.connected)
     sockets.close(socket, client)
     assert.equal(0, children.finish(child).code)
   end)
 
   -- HANDLE-13
-  with_node("tells how many of our connections it has", function()
+  node.it("tells how many of our connections it has", function()
     local child, arrivals = start [[
       const sockets = []
       process.on('message', (m, socket) => {
@@ -226,7 +214,7 @@ describe("A Node child", function()
     server:close(function()
       closed = true
     end)
-    mw.sleep(50)
+    assert.equal(1, server:get_connections())
     assert.is_false(closed)
     child:send "close"
     eventually(function()
@@ -236,7 +224,7 @@ describe("A Node child", function()
     end_of(child)
   end)
 
-  with_node("that is killed with our socket under way: the client sees the end", function()
+  node.it("that is killed with our socket under way: the client sees the end", function()
     local child, arrivals = start "process.on('message', () => {}); process.send('ready')"
     transfers.arrived(arrivals)
     transfers.stop(child)
@@ -258,7 +246,7 @@ describe("A Node child", function()
   end)
 
   -- HANDLE-08
-  with_node("and we send handles at once without a deadlock", function()
+  node.it("and we send handles at once without a deadlock", function()
     local child, arrivals = start [[
       const net = require('net')
       const server = net.createServer()
@@ -288,7 +276,7 @@ describe("A Node child", function()
   end)
 
   -- IPC-20
-  with_node("may make internal messages up: they are ignored", function()
+  node.it("may make internal messages up: they are ignored", function()
     local child, arrivals = start [[
       process.send({ cmd: 'NODE_HANDLE', type: 'net.Socket', msg: 'forged' })
       process.send({ cmd: 'NODE_HANDLE_ACK' })
@@ -327,7 +315,7 @@ describe("A script that Node has forked", function()
     return result.stdout
   end
 
-  with_node("serves Node's server", function()
+  node.it("serves Node's server", function()
     local stdout = run(
       [[
       process.on("message", function(message, server)
@@ -351,7 +339,7 @@ describe("A script that Node has forked", function()
   end)
 
   -- HANDLE-13
-  with_node("has Node's sockets, which Node's server waits for", function()
+  node.it("has Node's sockets, which Node's server waits for", function()
     local stdout = run(
       [[
       process.on("message", function(message, socket)
@@ -383,7 +371,7 @@ describe("A script that Node has forked", function()
     assert.matches("server closed\nexit 0 null\n$", stdout)
   end)
 
-  with_node("has Node's UDP socket", function()
+  node.it("has Node's UDP socket", function()
     local stdout = run(
       [[
       process.on("message", function(message, socket)
@@ -410,7 +398,7 @@ describe("A script that Node has forked", function()
     assert.matches("exit 0 null\n", stdout, 1, true)
   end)
 
-  with_node("sends its server and its sockets to Node, and waits for them", function()
+  node.it("sends its server and its sockets to Node, and waits for them", function()
     local stdout = run(
       [[
       local server
@@ -447,7 +435,7 @@ describe("A script that Node has forked", function()
     assert.matches("exit 0 null\n", stdout, 1, true)
   end)
 
-  with_node("gets handles in order, those before its first listener too", function()
+  node.it("gets handles in order, those before its first listener too", function()
     local stdout = run(
       [[
       mw.timers.set_timeout(function()

@@ -1,19 +1,8 @@
-local child_process = require "mw.child_process"
 local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
+local node = require "spec.support.node"
 local scratch = require "spec.support.scratch"
-
-local has_node = child_process.spawn_sync("node", { "--version" }).status == 0
-
--- Node must be there; everything else in this file is about talking to it.
-local function with_node(name, fn)
-  if has_node then
-    it(name, fn)
-  else
-    pending(name .. " (there is no node here)")
-  end
-end
 
 local values = {
   "text",
@@ -40,10 +29,7 @@ describe("A Node child", function()
   end)
 
   local function start(code)
-    local child = child_process.spawn("node", { folder:write("child.js", code) }, {
-      stdio = { "ignore", "inherit", "inherit", "ipc" },
-      serialization = "json",
-    })
+    local child = node.start(folder:write("child.js", code))
     local messages = {}
     child:on("message", function(message)
       messages[#messages + 1] = message
@@ -57,7 +43,7 @@ describe("A Node child", function()
     end, 20000)
   end
 
-  with_node("gets messages and sends them back, in order", function()
+  node.it("gets messages and sends them back, in order", function()
     local child, messages = start "process.on('message', m => process.send(m))"
     for _, value in ipairs(values) do
       child:send(value)
@@ -79,7 +65,7 @@ describe("A Node child", function()
     assert.equal(0, children.finish(child).code)
   end)
 
-  with_node("gets and sends large messages", function()
+  node.it("gets and sends large messages", function()
     local child, messages = start "process.on('message', m => process.send(m))"
     local text = ("ä€😀x\n"):rep(400000)
     child:send(text)
@@ -91,7 +77,7 @@ describe("A Node child", function()
     assert.equal(0, children.finish(child).code)
   end)
 
-  with_node("may disconnect first", function()
+  node.it("may disconnect first", function()
     local child, messages = start "process.send('bye'); process.disconnect()"
     local result = children.finish(child)
     assert.equal(0, result.code)
@@ -100,7 +86,7 @@ describe("A Node child", function()
     assert.is_nil(result.error)
   end)
 
-  with_node("sees our disconnect behind what was sent", function()
+  node.it("sees our disconnect behind what was sent", function()
     local child, messages = start [[
       let n = 0
       process.on('message', m => { n += m.length })
@@ -113,7 +99,7 @@ describe("A Node child", function()
     assert.same({}, messages)
   end)
 
-  with_node("keeps its internal messages to itself", function()
+  node.it("keeps its internal messages to itself", function()
     local child, messages = start [[
       process.send({ cmd: 'NODE_CLUSTER', act: 'online' })
       process.send({ cmd: 'NODE_HANDLE_ACK' })
@@ -156,7 +142,7 @@ describe("A script that Node has forked", function()
     return children.run("node", { program, script, mw.process.exec_path })
   end
 
-  with_node("talks to it", function()
+  node.it("talks to it", function()
     local result = run(
       "process.on('message', function(m) process.send(m) if m == 'end' then process.disconnect() end end)",
       [=[
@@ -170,13 +156,13 @@ describe("A script that Node has forked", function()
     )
   end)
 
-  with_node("sends large messages and exits", function()
+  node.it("sends large messages and exits", function()
     local result = run("process.send(('ä'):rep(1000000)); process.send(('x'):rep(5000000)); process.exit(4)", "")
     assert.matches("[ 1000000, 5000000 ]", result.stdout, 1, true)
     assert.matches("exit 4 null", result.stdout, 1, true)
   end)
 
-  with_node("ends when Node disconnects, and sees no internal messages", function()
+  node.it("ends when Node disconnects, and sees no internal messages", function()
     local result = run(
       "process.on('message', function(m) process.send { 'got', m } end); process.on('disconnect', function() os.exit(6) end)",
       [[
@@ -188,7 +174,7 @@ describe("A script that Node has forked", function()
     assert.equal('disconnect\nexit 6 null\n[["got","xxxxxxxxxx"]]\n', result.stdout)
   end)
 
-  with_node("has no channel where the messages are in a form of Node's own", function()
+  node.it("has no channel where the messages are in a form of Node's own", function()
     local result = run("print(process.connected, os.getenv 'NODE_CHANNEL_FD')", "")
     assert.equal(0, result.code)
     local script = folder:write("plain.lua", 'print(require("mw.process").connected)')

@@ -3,9 +3,9 @@
 
 local eventually = require "spec.support.eventually"
 local forks = require "spec.support.forks"
-local mw = require "mw"
 local sockets = require "spec.support.sockets"
 local transfers = require "spec.support.transfers"
+local turns = require "spec.support.turns"
 
 local in_both = transfers.in_both
 
@@ -217,7 +217,7 @@ describe("Bytes that wait to be written to a socket", function()
   in_both("go with it also when some went out meanwhile", function(opts)
     local text = write_and_send(opts, function(socket)
       socket:write(long)
-      mw.sleep(20)
+      turns()
       socket:write "second"
     end)
     assert.is_true(text == long .. "secondand by the child")

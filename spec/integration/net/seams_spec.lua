@@ -6,6 +6,7 @@ local eventually = require "spec.support.eventually"
 local mw = require "mw"
 local net = require "mw.net"
 local sockets = require "spec.support.sockets"
+local turns = require "spec.support.turns"
 local uv = require "luv"
 
 -- The connection of a socket, as another process would get it.
@@ -44,7 +45,7 @@ describe("Server.adopt", function()
       clients[index] = net.connect(port, "127.0.0.1")
       assert(clients[index]:wait "connect")
     end
-    mw.sleep(5)
+    turns()
     local server = net.Server.adopt(handle)
     assert.is_true(server.listening)
     server:on("connection", function(socket)
@@ -130,7 +131,7 @@ describe("A listen provider", function()
     server:close()
     assert(server:wait "close")
     assert.is_true(answer():is_closing())
-    mw.sleep(5)
+    turns()
     assert.equal("close", sockets.names(events))
   end)
 

@@ -4,6 +4,7 @@ local misuse = require "spec.support.misuse"
 local mw = require "mw"
 local net = require "mw.net"
 local sockets = require "spec.support.sockets"
+local turns = require "spec.support.turns"
 local uncaught = require "spec.support.uncaught"
 
 local function connect(port)
@@ -182,7 +183,7 @@ describe("The listener of connections", function()
   it("is a task, and may wait", function()
     local server, port = sockets.listen(function(socket)
       local name = socket:read()
-      mw.sleep(1)
+      turns()
       socket:write("hello " .. name)
       socket:finish()
     end)
@@ -197,7 +198,7 @@ describe("The listener of connections", function()
     local text = ("x"):rep(300000)
     local got
     local server, port = sockets.listen(function(socket)
-      mw.sleep(20)
+      turns()
       local pieces = {}
       socket:on("data", function(chunk)
         pieces[#pieces + 1] = chunk
@@ -311,7 +312,7 @@ describe("The listener of connections", function()
     accepted:on("data", function(chunk)
       got = chunk
     end)
-    mw.sleep(20)
+    turns()
     assert.is_nil(got)
     assert.equal(0, accepted.bytes_read)
     accepted:resume()
@@ -377,7 +378,7 @@ describe("close() of a server", function()
     server:listen(0, "localhost")
     server:close()
     assert(server:wait("close", 5000))
-    mw.sleep(20)
+    turns()
     assert.equal("close", sockets.names(events))
     server:listen(0)
     server:close()

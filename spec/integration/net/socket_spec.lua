@@ -4,6 +4,7 @@ local misuse = require "spec.support.misuse"
 local mw = require "mw"
 local net = require "mw.net"
 local sockets = require "spec.support.sockets"
+local turns = require "spec.support.turns"
 
 describe("connect", function()
   it("takes each form", function()
@@ -170,7 +171,7 @@ describe("connect", function()
     for index = 1, 3 do
       waiting[index] = net.connect(port, "127.0.0.2")
     end
-    mw.sleep(50)
+    turns()
     local client = net.connect {
       port = port,
       host = "a.name",
@@ -260,7 +261,7 @@ describe("connect", function()
       eventually(function()
         return client.closed
       end)
-      mw.sleep(10)
+      turns()
       assert.equal("close", sockets.names(events))
       assert.equal("ERR_STREAM_DESTROYED", told.code)
     end
@@ -410,7 +411,7 @@ describe("A socket", function()
     eventually(function()
       return accepted.bytes_read > 0
     end)
-    mw.sleep(20)
+    turns()
     assert.is_true(accepted.bytes_read < 1000000)
     assert.equal("xxxx", accepted:read(4))
     sockets.close(client, accepted, server)
@@ -426,7 +427,7 @@ describe("A socket", function()
     eventually(function()
       return accepted
     end)
-    mw.sleep(20)
+    turns()
     assert.equal(0, accepted.bytes_read)
     assert.equal("some", accepted:read())
     sockets.close(client, accepted, server)
@@ -470,7 +471,7 @@ describe("A socket", function()
     client:on("drain", function()
       drained = true
     end)
-    mw.sleep(20)
+    turns()
     assert.is_false(drained)
     local received = 0
     accepted:on("data", function(data)
@@ -501,7 +502,7 @@ describe("A socket", function()
     client:finish "question"
     assert.equal("question", accepted:read())
     assert.is_nil((accepted:read()))
-    mw.sleep(5)
+    turns()
     assert.equal("write_only", accepted.ready_state)
     accepted:finish "answer"
     assert.equal("answer", client:read())
@@ -534,7 +535,7 @@ describe("A socket", function()
     local text = ("0123456789"):rep(100000)
     client:finish "go"
     accepted:finish(text)
-    mw.sleep(30)
+    turns()
     assert.is_true(client.bytes_read <= 2 * 65536)
     local got = children.collect(client)
     eventually(function()
@@ -725,7 +726,7 @@ describe("The death of a peer", function()
     ]]
     local size = 0
     local server, port = sockets.listen(function(socket)
-      mw.sleep(20)
+      turns()
       socket:on("data", function(chunk)
         size = size + #chunk
       end)
