@@ -39,13 +39,13 @@ end
 --- Makes the error object for a refusal of the system.
 ---@param code string the kernel's name of the error: "ENOENT"
 ---@param syscall string what was tried, and on what: "spawn convert"
----@param fields? table more fields; not changed
+---@param fields? table more fields; not changed. `syscall` where that is to be less than the sentence says
 ---@return mw.Error
 function M.system(code, syscall, fields)
   local text, number = describe(code)
   local message = ("%s: %s, %s"):format(code, text or "unknown error", syscall)
   local err = M.new(code, message, fields)
-  err.errno, err.syscall = number, syscall
+  err.errno, err.syscall = number, err.syscall or syscall
   return err
 end
 

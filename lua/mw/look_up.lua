@@ -30,9 +30,7 @@ local function failure(text, host)
   if not_found[code] then
     return M.not_found(host)
   end
-  local err = errors.system(code, "getaddrinfo " .. host, { hostname = host })
-  err.syscall = "getaddrinfo"
-  return err
+  return errors.system(code, "getaddrinfo " .. host, { syscall = "getaddrinfo", hostname = host })
 end
 
 --- The family of a numeric address, "%scope" included; nil for any other text.

@@ -15,9 +15,7 @@ local M = {}
 ---@return mw.Error
 function M.at(code, syscall, address, port)
   local place = address and ("%s %s:%d"):format(syscall, address, port) or syscall
-  local err = errors.system(code, place, { address = address, port = port })
-  err.syscall = syscall
-  return err
+  return errors.system(code, place, { syscall = syscall, address = address, port = port })
 end
 
 local function not_running()

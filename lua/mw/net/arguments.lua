@@ -28,12 +28,6 @@ local function handle(value)
   end
 end
 
-local function token(value)
-  if type(value) ~= "table" or type(value.on) ~= "function" then
-    return "signal of an abort controller"
-  end
-end
-
 -- The flags of getaddrinfo(3) that luv knows.
 local function hints(value)
   local names = { addrconfig = true, v4mapped = true, all = true }
@@ -74,7 +68,7 @@ local socket_schema = {
   handle = handle,
   allow_half_open = options.boolean,
   high_water_mark = options.integer(1),
-  signal = token,
+  signal = options.abort_signal,
   timeout = options.size,
 }
 
@@ -99,7 +93,7 @@ local listen_schema = {
   ipv6_only = options.boolean,
   readable_all = options.boolean,
   writable_all = options.boolean,
-  signal = token,
+  signal = options.abort_signal,
 }
 
 -- What net.connect() takes: the options of the socket and of its connect().

@@ -14,9 +14,7 @@ local M = {}
 ---@return mw.Error
 function M.at(code, syscall, where, port)
   local place = where and syscall .. " " .. address.text(where, port) or syscall
-  local err = errors.system(code, place, { address = where, port = port })
-  err.syscall = syscall
-  return err
+  return errors.system(code, place, { syscall = syscall, address = where, port = port })
 end
 
 --- The same, from what luv returned beside nil.
