@@ -15,6 +15,18 @@ local records = setmetatable({}, { __mode = "k" })
 -- What a forked script of a test may use without naming it.
 local prelude = 'local mw = require "mw"; local process = mw.process; '
 
+--- Declares a test once for each form of messages; `fn` gets the options of
+--- fork().
+---@param name string
+---@param fn fun(opts: table)
+function M.in_both(name, fn)
+  for _, serialization in ipairs { "msgpack", "json" } do
+    require("busted").it(name .. " (" .. serialization .. ")", function()
+      fn { serialization = serialization }
+    end)
+  end
+end
+
 --- Forks a piece of Lua, which finds `mw` and `process` set.
 ---@param code string
 ---@param opts? table options of fork
@@ -77,6 +89,18 @@ function M.received(messages, count)
     return #messages >= (count or 1)
   end, 30000)
   return messages[#messages]
+end
+
+--- Disconnects from a child, which must then end by itself.
+---@param child mw.Child
+---@return spec.ChildResult
+function M.end_of(child)
+  if child.connected then
+    child:disconnect()
+  end
+  local result = M.finish(child)
+  assert(result.code == 0, ("ended with %s, %s"):format(result.code, result.signal))
+  return result
 end
 
 --- Removes the scripts of a test.

@@ -10,17 +10,7 @@ local sockets = require "spec.support.sockets"
 
 local M = {}
 
---- Declares a test once for each form of messages; `fn` gets the options of
---- fork().
----@param name string
----@param fn fun(opts: table)
-function M.in_both(name, fn)
-  for _, serialization in ipairs { "msgpack", "json" } do
-    require("busted").it(name .. " (" .. serialization .. ")", function()
-      fn { serialization = serialization }
-    end)
-  end
-end
+M.in_both, M.end_of = forks.in_both, forks.end_of
 
 --- Forks a piece of Lua; what it sends is written down as { message, handle }.
 ---@param code string
@@ -44,18 +34,6 @@ end
 function M.arrived(arrivals, count)
   forks.received(arrivals, count)
   return table.unpack(arrivals[count or 1], 1, 2)
-end
-
---- Disconnects from a child, which must then end by itself.
----@param child mw.Child
----@return spec.ChildResult
-function M.end_of(child)
-  if child.connected then
-    child:disconnect()
-  end
-  local result = forks.finish(child)
-  assert(result.code == 0, ("ended with %s, %s"):format(result.code, result.signal))
-  return result
 end
 
 --- Kills a child, and waits for its end.
