@@ -73,8 +73,7 @@ static bool take_byte(struct mw_http_body *body, char c) {
   switch (body->state) {
   case SIZE: return take_size(body, c);
   case EXTENSION: return take_text(body, c, SIZE_LF);
-  case SIZE_LF:
-    return expect(body, c, '\n', body->left ? DATA : TRAILER_START);
+  case SIZE_LF: return expect(body, c, '\n', body->left ? DATA : TRAILER_START);
   case DATA_CR: return expect(body, c, '\r', DATA_LF);
   case DATA_LF:
     body->digits = 0;

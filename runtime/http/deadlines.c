@@ -27,8 +27,7 @@ static struct mw_deadline *earliest(struct mw_deadlines *deadlines) {
 }
 
 static void on_timer(uv_timer_t *timer) {
-  struct mw_deadlines *deadlines =
-      MW_LINKED(timer, struct mw_deadlines, timer);
+  struct mw_deadlines *deadlines = MW_LINKED(timer, struct mw_deadlines, timer);
   struct mw_deadline *deadline;
   deadlines->armed_for = 0;
   while ((deadline = earliest(deadlines)) &&

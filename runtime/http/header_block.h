@@ -29,7 +29,6 @@ bool mw_http_header_find(const struct mw_buffer *block,
 
 /** The next line, whatever its name. */
 bool mw_http_header_next(const struct mw_buffer *block, size_t *offset,
-                         struct mw_http_span *name,
-                         struct mw_http_span *value);
+                         struct mw_http_span *name, struct mw_http_span *value);
 
 #endif

@@ -162,8 +162,7 @@ static bool read_header(struct reading *reading, struct mw_http_span value) {
     if (is(name, "expect"))
       read_expectation(reading, value);
     return true;
-  case 14:
-    return !is(name, "content-length") || read_length(reading, value);
+  case 14: return !is(name, "content-length") || read_length(reading, value);
   case 17:
     return !is(name, "transfer-encoding") || read_codings(reading, value);
   default: return true;
@@ -277,7 +276,8 @@ int mw_http_parse_request(const char *bytes, size_t size, unsigned max_headers,
   if (!execute(&parser, HTTP_REQUEST, bytes, size, &reading))
     return reading.refusal ? reading.refusal : 400;
   head->minor = parser.http_minor;
-  if (!read_request_line(bytes, size, head) || !decide_request_framing(&reading))
+  if (!read_request_line(bytes, size, head) ||
+      !decide_request_framing(&reading))
     return 400;
   if (head->minor == 1 && reading.hosts != 1)
     return 400;
@@ -305,8 +305,7 @@ static bool decide_response_framing(const struct reading *reading,
   else if (!head->has_length)
     head->framing = MW_HTTP_UNTIL_END;
   else
-    head->framing =
-        head->content_length > 0 ? MW_HTTP_LENGTH : MW_HTTP_NO_BODY;
+    head->framing = head->content_length > 0 ? MW_HTTP_LENGTH : MW_HTTP_NO_BODY;
   return true;
 }
 
