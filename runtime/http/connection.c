@@ -728,6 +728,10 @@ bool mw_http_connection_body_is_over(
   return connection->body.over;
 }
 
+bool mw_http_connection_is_done(const struct mw_http_connection *connection) {
+  return connection->response.finished && connection->body.over;
+}
+
 void mw_http_connection_cut(struct mw_http_connection *connection) {
   fail(connection, 0, UV_ECONNRESET);
   make_due(connection);

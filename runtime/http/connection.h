@@ -74,6 +74,10 @@ void mw_http_connection_want(struct mw_http_connection *connection,
 bool mw_http_connection_body_is_over(
     const struct mw_http_connection *connection);
 
+/** Whether the exchange has come to its end, but for the telling: what is over
+ * now needs no on_over. */
+bool mw_http_connection_is_done(const struct mw_http_connection *connection);
+
 /** Ends the exchange and the connection, so that the peer sees that the
  * response is not whole. */
 void mw_http_connection_cut(struct mw_http_connection *connection);
