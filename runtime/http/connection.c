@@ -75,7 +75,11 @@ struct mw_http_connection *mw_http_connection_of(struct mw_link *link) {
 /* closing */
 
 static void on_closed(uv_handle_t *handle) {
-  free(of_poll((uv_poll_t *)handle));
+  struct mw_http_connection *connection = of_poll((uv_poll_t *)handle);
+  struct mw_http_service *service = connection->service;
+  free(connection);
+  service->alive--;
+  service->on_left(service);
 }
 
 static void drop_file(struct mw_http_connection *connection) {
@@ -111,14 +115,12 @@ static void let_go(struct mw_http_connection *connection) {
 static void close_with(struct mw_http_connection *connection, int error) {
   if (connection->state == CLOSED)
     return;
-  struct mw_http_service *service = connection->service;
   bool was_busy = connection->state == BUSY;
   let_go(connection);
   mw_fd_close(connection->fd);
   connection->fd = -1;
   if (was_busy)
     end_exchange(connection, error);
-  service->on_left(service);
 }
 
 void mw_http_connection_close(struct mw_http_connection *connection) {
@@ -631,6 +633,7 @@ int mw_http_connection_open(struct mw_http_service *service, int fd) {
   mw_deadline_init(&connection->deadline);
   mw_list_append(&service->connections, &connection->link);
   service->count++;
+  service->alive++;
   await_head(connection);
   watch(connection);
   return 0;
@@ -746,13 +749,11 @@ void mw_http_connection_rest(const struct mw_http_connection *connection,
 }
 
 int mw_http_connection_give_away(struct mw_http_connection *connection) {
-  struct mw_http_service *service = connection->service;
   int fd = connection->fd;
   connection->fd = -1;
   connection->user = NULL;
   mw_http_response_close(&connection->response);
   let_go(connection);
-  service->on_left(service);
   return fd;
 }
 

@@ -38,10 +38,20 @@ static struct mw_http_server *of_service(struct mw_http_service *service) {
   return MW_LINKED(service, struct mw_http_server, service);
 }
 
+static void free_if_over(struct mw_http_server *server) {
+  if (!server->closing || server->open_handles > 0 || server->service.alive > 0)
+    return;
+  server->service.events->on_closed(server->service.user);
+  mw_buffer_free(&server->service.spare);
+  free(server);
+}
+
 static void on_left(struct mw_http_service *service) {
   struct mw_http_server *server = of_service(service);
-  if (service->count == 0 && service->draining && !server->closing)
+  if (service->alive == 0 && service->draining && !server->closing)
     service->events->on_empty(service->user);
+  else
+    free_if_over(server);
 }
 
 /* accepting */
@@ -268,11 +278,8 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
 }
 
 static void handle_closed(struct mw_http_server *server) {
-  if (--server->open_handles > 0)
-    return;
-  server->service.events->on_closed(server->service.user);
-  mw_buffer_free(&server->service.spare);
-  free(server);
+  server->open_handles--;
+  free_if_over(server);
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
