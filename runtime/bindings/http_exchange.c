@@ -6,7 +6,6 @@
 
 #include "base/error_name.h"
 #include "bindings/http_headers.h"
-#include "bindings/lua_call.h"
 #include "http/header_block.h"
 
 #define EXCHANGE_TYPE "mw.core.http.exchange"
@@ -306,10 +305,8 @@ static int exchange_finish(lua_State *L) {
  */
 static int exchange_cut(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
-  mw_calls(L)->depth++; /* ticks wait until this has returned */
   if (exchange->connection)
     mw_http_connection_cut(exchange->connection);
-  mw_calls(L)->depth--;
   return 0;
 }
 

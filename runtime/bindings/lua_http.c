@@ -333,15 +333,11 @@ static int server_take(lua_State *L) {
   return with_fd(L, mw_http_server_take);
 }
 
-/* What follows from it in Lua is told at once; the ticks have to wait for the
-   caller to return. */
 static int with_server(lua_State *L,
                        void (*call)(struct mw_http_server *server)) {
   struct mw_http_server *server = check_server(L);
-  mw_calls(L)->depth++;
   if (server)
     call(server);
-  mw_calls(L)->depth--;
   return 0;
 }
 

@@ -30,6 +30,8 @@ enum state {
   CLOSED
 };
 
+enum order { GO_ON, CUT, END };
+
 struct file {
   int fd; /* where `left` is not 0 */
   off_t offset;
@@ -56,6 +58,7 @@ struct mw_http_connection {
   uint64_t body_bytes;
   struct mw_http_response response;
   void *user;
+  enum order order; /* what to do at the next step */
   bool running; /* go_on() is under way */
   bool wanted;  /* pieces of the body are to be told */
   bool end_told;
@@ -397,7 +400,20 @@ static bool go_on_with_exchange(struct mw_http_connection *connection) {
   return false;
 }
 
+/* What was asked for from outside the connection's own events, where none may
+   be told. */
+static void obey(struct mw_http_connection *connection) {
+  enum order order = connection->order;
+  connection->order = GO_ON;
+  if (order == END)
+    close_with(connection, UV_ECONNRESET);
+  else if (connection->state == BUSY)
+    fail(connection, 0, UV_ECONNRESET);
+}
+
 static bool step(struct mw_http_connection *connection) {
+  if (connection->order != GO_ON)
+    obey(connection);
   switch (connection->state) {
   case WAITING:
     return unsent(connection) < OUT_ENOUGH && connection->file.left == 0 &&
@@ -736,7 +752,13 @@ bool mw_http_connection_is_done(const struct mw_http_connection *connection) {
 }
 
 void mw_http_connection_cut(struct mw_http_connection *connection) {
-  fail(connection, 0, UV_ECONNRESET);
+  if (connection->order == GO_ON)
+    connection->order = CUT;
+  make_due(connection);
+}
+
+void mw_http_connection_end(struct mw_http_connection *connection) {
+  connection->order = END;
   make_due(connection);
 }
 

@@ -115,6 +115,9 @@ void mw_http_connection_turn_away(struct mw_http_connection *connection);
 /** Ends it where it waits for a request, of which nothing has come. */
 void mw_http_connection_end_idle(struct mw_http_connection *connection);
 
+/** Ends it before the loop waits again. */
+void mw_http_connection_end(struct mw_http_connection *connection);
+
 /** Ends it at once. */
 void mw_http_connection_close(struct mw_http_connection *connection);
 

@@ -188,7 +188,7 @@ void mw_http_server_end_idle(struct mw_http_server *server) {
 }
 
 void mw_http_server_end_all(struct mw_http_server *server) {
-  for_each(server, mw_http_connection_close);
+  for_each(server, mw_http_connection_end);
 }
 
 size_t mw_http_server_count(const struct mw_http_server *server) {
@@ -297,7 +297,7 @@ void mw_http_server_close(struct mw_http_server *server) {
     return;
   server->closing = true;
   stop_listening(server);
-  mw_http_server_end_all(server);
+  for_each(server, mw_http_connection_close);
   mw_deadline_clear(&server->drain);
   uv_close((uv_handle_t *)&server->service.deadlines.timer, on_timer_closed);
   uv_close((uv_handle_t *)&server->service.before_wait, on_prepare_closed);
