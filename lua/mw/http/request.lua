@@ -77,7 +77,7 @@ kept("socket", function(self)
 end)
 
 function getters:complete()
-  return self._ended
+  return self._ended or self._exchange:body_is_over()
 end
 
 -- The stream begins when somebody looks for it.
@@ -149,9 +149,9 @@ function Request:json(limit)
   if not text then
     return nil, err
   end
-  local ok, value = pcall(json.decode, text)
-  if not ok then
-    return nil, errors.new("ERR_HTTP_BODY_INVALID", "ERR_HTTP_BODY_INVALID: " .. tostring(value))
+  local value, problem = json.decode(text)
+  if value == nil then
+    return nil, errors.new("ERR_HTTP_BODY_INVALID", "ERR_HTTP_BODY_INVALID: " .. tostring(problem))
   end
   return value
 end
