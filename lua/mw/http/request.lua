@@ -7,7 +7,6 @@ local Readable = require("mw.stream").Readable
 local body = require "mw.http.body"
 local class = require "mw.core.class"
 local emitter = require "mw.emitter"
-local errors = require "mw.error"
 local json = require "mw.json"
 local query = require "mw.http.query"
 
@@ -149,11 +148,7 @@ function Request:json(limit)
   if not text then
     return nil, err
   end
-  local value, problem = json.decode(text)
-  if value == nil then
-    return nil, errors.new("ERR_HTTP_BODY_INVALID", "ERR_HTTP_BODY_INVALID: " .. tostring(problem))
-  end
-  return value
+  return json.decode(text)
 end
 
 --- Waits for the body and reads it as a form (application/x-www-form-urlencoded).

@@ -150,7 +150,7 @@ describe("The body of a request", function()
       return raw.body_of(raw.request(port, "POST " .. path, ("Content-Length: %d\r\n"):format(#body), body))
     end
     assert.equal('{"a":[1]}', post("/json", '{"a":[1]}'))
-    assert.equal('{"error":"ERR_HTTP_BODY_INVALID"}', post("/json", "{"))
+    assert.equal('{"error":"ERR_INVALID_JSON"}', post("/json", "{"))
     assert.equal('{"a":"b c"}', post("/form", "a=b+c"))
     raw.close(server)
   end)
