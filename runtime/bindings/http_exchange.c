@@ -10,13 +10,11 @@
 
 #define EXCHANGE_TYPE "mw.core.http.exchange"
 
-struct mw_http_exchange *
-mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
-                      const struct mw_http_head *head, const char *bytes,
-                      size_t size) {
-  struct mw_http_exchange *exchange =
-      lua_newuserdatauv(L, sizeof *exchange + size, 1);
-  *exchange = (struct mw_http_exchange){
+void mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
+                           const struct mw_http_head *head, const char *bytes,
+                           size_t size, struct mw_http_exchange **exchange) {
+  struct mw_http_exchange *made = lua_newuserdatauv(L, sizeof *made + size, 1);
+  *made = (struct mw_http_exchange){
       .connection = connection,
       .method_length = head->method.length,
       .target_offset = (size_t)(head->target.at - bytes),
@@ -24,9 +22,9 @@ mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
       .size = size,
       .minor = head->minor,
   };
-  memcpy(exchange->head, bytes, size);
+  memcpy(made->head, bytes, size);
   luaL_setmetatable(L, EXCHANGE_TYPE);
-  return exchange;
+  *exchange = made;
 }
 
 static struct mw_http_exchange *check(lua_State *L) {
@@ -135,7 +133,7 @@ static struct mw_buffer *open_headers(const struct mw_http_exchange *exchange) {
   struct mw_http_connection *connection = exchange->connection;
   if (!connection || mw_http_connection_has_begun(connection))
     return NULL;
-  return mw_http_connection_headers(connection);
+  return mw_http_headers(connection);
 }
 
 static bool is_length(struct mw_http_span value) {
@@ -195,8 +193,7 @@ static int exchange_remove_header(lua_State *L) {
 static const struct mw_buffer *all_headers(lua_State *L) {
   static const struct mw_buffer none = {.bytes = NULL};
   struct mw_http_exchange *exchange = check(L);
-  return exchange->connection ? mw_http_connection_headers(exchange->connection)
-                              : &none;
+  return exchange->connection ? mw_http_headers(exchange->connection) : &none;
 }
 
 /* get_header(name) -> values... */

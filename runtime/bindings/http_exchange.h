@@ -21,9 +21,8 @@ struct mw_http_exchange {
 void mw_http_exchange_open_class(lua_State *L);
 
 /** Pushes a new one, with one user value, nil. */
-struct mw_http_exchange *
-mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
-                      const struct mw_http_head *head, const char *bytes,
-                      size_t size);
+void mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
+                           const struct mw_http_head *head, const char *bytes,
+                           size_t size, struct mw_http_exchange **exchange);
 
 #endif

@@ -98,8 +98,9 @@ static void keep_exchange(lua_State *L, struct mw_http_exchange *exchange,
 /* (arrival): the request, to the callback. What is not over then is kept. */
 static int deliver_request(lua_State *L) {
   struct arrival *arrival = lua_touserdata(L, 1);
-  struct mw_http_exchange *exchange = mw_http_exchange_push(
-      L, arrival->connection, arrival->head, arrival->bytes, arrival->size);
+  struct mw_http_exchange *exchange;
+  mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
+                        arrival->size, &exchange);
   *mw_http_connection_user(arrival->connection) = exchange;
   push_callback(L, arrival->box, ON_REQUEST);
   lua_pushvalue(L, 2);
@@ -112,8 +113,9 @@ static int deliver_request(lua_State *L) {
 /* (arrival): the same; what is not taken by the callback is for on_request. */
 static int deliver_upgrade(lua_State *L) {
   struct arrival *arrival = lua_touserdata(L, 1);
-  struct mw_http_exchange *exchange = mw_http_exchange_push(
-      L, arrival->connection, arrival->head, arrival->bytes, arrival->size);
+  struct mw_http_exchange *exchange;
+  mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
+                        arrival->size, &exchange);
   push_callback(L, arrival->box, ON_UPGRADE);
   lua_pushvalue(L, 2);
   lua_call(L, 1, 1);

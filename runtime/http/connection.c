@@ -59,8 +59,8 @@ struct mw_http_connection {
   struct mw_http_response response;
   void *user;
   enum order order; /* what to do at the next step */
-  bool running; /* go_on() is under way */
-  bool wanted;  /* pieces of the body are to be told */
+  bool running;     /* go_on() is under way */
+  bool wanted;      /* pieces of the body are to be told */
   bool end_told;
   bool told_enough;     /* on_drain is due */
   bool ended;           /* the peer has */
@@ -661,8 +661,7 @@ void **mw_http_connection_user(struct mw_http_connection *connection) {
   return &connection->user;
 }
 
-struct mw_buffer *
-mw_http_connection_headers(struct mw_http_connection *connection) {
+struct mw_buffer *mw_http_headers(struct mw_http_connection *connection) {
   return &connection->response.headers;
 }
 

@@ -29,8 +29,7 @@ struct mw_link;
 void **mw_http_connection_user(struct mw_http_connection *connection);
 
 /** The headers to be sent, to be changed until the head is out. */
-struct mw_buffer *
-mw_http_connection_headers(struct mw_http_connection *connection);
+struct mw_buffer *mw_http_headers(struct mw_http_connection *connection);
 
 /** Whether the head of the response is out. */
 bool mw_http_connection_has_begun(const struct mw_http_connection *connection);

@@ -36,8 +36,8 @@ struct mw_http_service {
   void *user;
   struct mw_deadlines deadlines;
   struct mw_link connections;
-  size_t count; /* those that are open */
-  size_t alive; /* and those whose handle is still to be closed */
+  size_t count;       /* those that are open */
+  size_t alive;       /* and those whose handle is still to be closed */
   struct mw_link due; /* connections to go on with before the loop waits */
   uv_prepare_t before_wait;
   bool draining; /* every answer is the last of its connection */

@@ -6,12 +6,17 @@ local Server = require "mw.http.server"
 local arguments = require "mw.http.arguments"
 local options = require "mw.options"
 local query = require "mw.http.query"
+local router = require "mw.http.router"
+local static = require "mw.http.static"
 local task = require "mw.task"
 
 local M = {
   Agent = Agent,
   Server = Server,
   create_server = Server.new,
+  --- Files of a folder, as a handler.
+  static = static.new,
+  router = router,
   --- The agent of requests that name none.
   global_agent = Agent.global,
   parse_query = query.parse,

@@ -6,6 +6,7 @@ local Connection = require "mw.http.connection"
 local Readable = require("mw.stream").Readable
 local body = require "mw.http.body"
 local class = require "mw.core.class"
+local cookies = require "mw.http.cookies"
 local emitter = require "mw.emitter"
 local json = require "mw.json"
 local query = require "mw.http.query"
@@ -19,6 +20,8 @@ local query = require "mw.http.query"
 ---@field headers table<string, string|string[]> names in lower case; set-cookie is a list
 ---@field raw_headers string[] names and values by turns
 ---@field http_version "1.0"|"1.1"
+---@field cookies table<string, string>
+---@field params table<string, string>? of the router
 ---@field socket mw.HttpConnection
 ---@field complete boolean whether the body has been read to its end
 local Request = emitter.class("mw.http.request", Readable)
@@ -69,6 +72,10 @@ end)
 
 kept("query", function(self)
   return query.parse(self.query_string)
+end)
+
+kept("cookies", function(self)
+  return cookies.parse(self:get_header "cookie")
 end)
 
 kept("socket", function(self)

@@ -3,6 +3,7 @@
 
 local Writable = require("mw.stream").Writable
 local class = require "mw.core.class"
+local cookies = require "mw.http.cookies"
 local core = require "mw.core.http"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
@@ -116,6 +117,15 @@ end
 function Response:get_header(name)
   local first, second = self._exchange:get_header(name)
   return second and { self._exchange:get_header(name) } or first
+end
+
+--- Adds a cookie. (RFC 6265)
+---@param name string
+---@param value string
+---@param opts? mw.CookieOptions
+---@return mw.HttpResponse self
+function Response:set_cookie(name, value, opts)
+  return self:append_header("Set-Cookie", cookies.format(name, value, opts))
 end
 
 ---@param name string

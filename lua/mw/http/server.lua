@@ -179,6 +179,12 @@ end
 
 -- The server ----------------------------------------------------------------
 
+-- A router, for one.
+local function is_callable(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return meta and meta.__call ~= nil
+end
+
 --- Makes a server. `handler(req, res)` runs as a task for each request. Options,
 --- in bytes and milliseconds, 0 for no limit: max_header_size (16384)
 --- max_headers (100) max_body (no limit) max_connections (no limit)
@@ -188,10 +194,16 @@ end
 ---@param handler? fun(req: mw.HttpRequest, res: mw.HttpResponse)
 ---@return mw.HttpServer
 function Server.new(opts, handler)
-  if type(opts) == "function" and handler == nil then
+  if handler == nil and (type(opts) == "function" or is_callable(opts)) then
     opts, handler = nil, opts
   end
   options.optional("create_server", "options", opts, options.table)
+  if is_callable(handler) then
+    local object = handler
+    handler = function(req, res)
+      return object(req, res)
+    end
+  end
   options.optional("create_server", "handler", handler, options.callback)
   options.check("create_server", opts or {}, schema)
   local self = setmetatable({}, Server)

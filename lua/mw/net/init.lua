@@ -7,7 +7,7 @@ local address = require "mw.net.address"
 local arguments = require "mw.net.arguments"
 local listener = require "mw.net.listener"
 local native = require "mw.net.native"
-local socket = require "mw.core.socket"
+local names = require("mw.core.socket").names
 
 local M = {
   Server = Server,
@@ -49,7 +49,7 @@ M._open_handle = native.open
 ---@param fd integer
 ---@return { local: mw.Address?, remote: mw.Address? }
 function M._ends_of(fd)
-  local here, there = socket.names(fd)
+  local here, there = names(fd)
   return { ["local"] = address.of(here), remote = address.of(there) }
 end
 

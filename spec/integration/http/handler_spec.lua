@@ -20,13 +20,8 @@ local function run(handler, ...)
   local stream <close> = assert(io.open(file, "w"))
   stream:write(code)
   stream:close()
-  local result = run_mwrun({ file, ... }, { env = (function()
-    local env = {}
-    for name, value in pairs { LUA_PATH = "./?.lua;;", MWRUN_LUA_DIR = mw.process.env.MWRUN_LUA_DIR, PATH = mw.process.env.PATH } do
-      env[name] = value
-    end
-    return env
-  end)() })
+  local env = { LUA_PATH = "./?.lua;;", MWRUN_LUA_DIR = mw.process.env.MWRUN_LUA_DIR }
+  local result = run_mwrun({ file, ... }, { env = env })
   os.remove(file)
   return result
 end
