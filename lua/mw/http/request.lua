@@ -10,6 +10,7 @@ local cookies = require "mw.http.cookies"
 local emitter = require "mw.emitter"
 local json = require "mw.json"
 local query = require "mw.http.query"
+local upload = require "mw.http.upload"
 
 ---@class mw.HttpRequest: mw.Readable
 ---@field method string
@@ -169,6 +170,10 @@ function Request:form(limit)
   end
   return query.parse(text)
 end
+
+--- Waits for a form with files, which are written to disk while they come.
+---@type fun(self: mw.HttpRequest, opts?: table): table?, mw.Error?
+Request.multipart = upload.read
 
 --- The value of a header, its name in any case; nil where it is absent. Cheaper
 --- than `headers` for one or two of them.
