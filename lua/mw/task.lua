@@ -322,9 +322,8 @@ local function work(self)
   repeat
     local first, second = self._first, self._second
     local ok, err = xpcall(self._fn, keep_traceback, first, second)
-    self._on_over(ok, err, self._traceback, first, second)
-    self._fn, self._first, self._second, self._traceback = nil, nil, nil, nil
-    self._idle = true
+    self._on_over(ok, err, not ok and self._traceback, first, second)
+    self._first, self._second, self._idle = nil, nil, true
     local is_kept = #idle_workers < most_idle_workers
     if is_kept then
       idle_workers[#idle_workers + 1] = self

@@ -10,6 +10,8 @@
 
 #define EXCHANGE_TYPE "mw.core.http.exchange"
 
+static char class_key; /* of the metatable, which by its name would be slow */
+
 void mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
                            const struct mw_http_head *head, const char *bytes,
                            size_t size, struct mw_http_exchange **exchange) {
@@ -23,12 +25,17 @@ void mw_http_exchange_push(lua_State *L, struct mw_http_connection *connection,
       .minor = head->minor,
   };
   memcpy(made->head, bytes, size);
-  luaL_setmetatable(L, EXCHANGE_TYPE);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+  lua_setmetatable(L, -2);
   *exchange = made;
 }
 
+/* The metatable is the upvalue of every method. */
 static struct mw_http_exchange *check(lua_State *L) {
-  return luaL_checkudata(L, 1, EXCHANGE_TYPE);
+  if (!lua_getmetatable(L, 1) || !lua_rawequal(L, -1, lua_upvalueindex(1)))
+    luaL_typeerror(L, 1, EXCHANGE_TYPE);
+  lua_pop(L, 1);
+  return lua_touserdata(L, 1);
 }
 
 static int push_failure(lua_State *L, int code) {
@@ -366,7 +373,11 @@ void mw_http_exchange_open_class(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newmetatable(L, EXCHANGE_TYPE);
-  luaL_newlib(L, methods);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
+  luaL_newlibtable(L, methods);
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, methods, 1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

@@ -2,7 +2,6 @@
 -- together. (https://nodejs.org/api/http.html#class-httpserverresponse)
 
 local Writable = require("mw.stream").Writable
-local class = require "mw.core.class"
 local cookies = require "mw.http.cookies"
 local core = require "mw.core.http"
 local emitter = require "mw.emitter"
@@ -20,28 +19,23 @@ local Response = emitter.class("mw.http.response", Writable)
 
 Response.writable_side = true
 Response.status_code = 200
-Response._head_is_fixed = false
 Response._has_begun = false -- in pieces
 
-local getters = {}
-
-function getters:headers_sent()
-  return self._head_is_fixed or self._exchange:has_begun()
-end
-
--- The stream begins when somebody looks for it: most responses are one text.
-function getters:_pending()
-  self:_init_writable()
-  return rawget(self, "_pending")
-end
-
-Response.__index = class.indexer(Response, getters)
-
+--- All fields that the usual response comes to have, so that it grows no more.
 ---@param req mw.HttpRequest
 ---@param exchange userdata
 ---@return mw.HttpResponse
 function Response.new(req, exchange)
-  return setmetatable({ _exchange = exchange, req = req, _finishing = false, _finish_emitted = false }, Response)
+  return setmetatable({
+    req = req,
+    headers_sent = false,
+    destroyed = false,
+    closed = false,
+    _exchange = exchange,
+    _finishing = false,
+    _finish_emitted = false,
+    _final_called = false,
+  }, Response)
 end
 
 local status = options.integer(100, 999)
@@ -57,7 +51,7 @@ end
 -- The head ------------------------------------------------------------------
 
 local function check_open(self, what)
-  if self._head_is_fixed or not self.destroyed and self._exchange:has_begun() then
+  if self.headers_sent then
     errors.misuse("%s: the head is sent already (ERR_HTTP_HEADERS_SENT)", what)
   end
 end
@@ -96,6 +90,10 @@ end
 ---@param value string|number|string[]
 ---@return mw.HttpResponse self
 function Response:set_header(name, value)
+  local is_plain = type(name) == "string" and type(value) == "string" and not self.headers_sent
+  if is_plain and not self._exchange:set_header(name, value) then
+    return self
+  end
   check_open(self, "set_header")
   set(self, "set_header", name, value)
   return self
@@ -163,7 +161,7 @@ function Response:write_head(code, message, headers)
     set(self, "write_head", name, value)
   end
   self.status_code, self.status_message = math.tointeger(code), message
-  self._head_is_fixed = true
+  self.headers_sent = true
   return self
 end
 
@@ -174,14 +172,14 @@ local function check_status(self)
 end
 
 local function begin(self)
-  self._head_is_fixed, self._has_begun = true, true
+  self.headers_sent, self._has_begun = true, true
   return self._exchange:begin(check_status(self), self.status_message)
 end
 
 --- Sends the head at once, for a body that comes later.
 ---@return mw.HttpResponse self
 function Response:flush_headers()
-  if not self.destroyed and not self._exchange:has_begun() then
+  if not self.destroyed and not self._has_begun then
     begin(self)
   end
   return self
@@ -202,6 +200,17 @@ function Response:_write(chunk, done)
   else
     done(failure(self, code))
   end
+end
+
+--- Writes a piece of the body; the head goes out before the first.
+---@param chunk string|number
+---@param callback? fun(err: any)
+---@return boolean
+function Response:write(chunk, callback)
+  if not self._pending then
+    self:_init_writable() -- which most responses never need
+  end
+  return Writable.write(self, chunk, callback)
 end
 
 --- The engine takes more.
@@ -226,7 +235,7 @@ function Response:_final(done)
     ok, code = exchange:finish()
   else
     ok, code = exchange:respond(check_status(self), self.status_message, self._whole)
-    self._head_is_fixed = true
+    self.headers_sent = true
   end
   done(not ok and failure(self, code) or nil)
 end
@@ -234,7 +243,7 @@ end
 -- Nobody listens: then it is over as soon as the engine has it.
 local function respond(self, chunk)
   local ok, code = self._exchange:respond(check_status(self), self.status_message, chunk)
-  self._finishing, self._head_is_fixed = true, true
+  self._finishing, self.headers_sent = true, true
   if not ok then
     return self:destroy(failure(self, code))
   end
@@ -247,7 +256,7 @@ end
 ---@param callback? fun(err: any)
 ---@return mw.HttpResponse self
 function Response:finish(chunk, callback)
-  local is_whole = not self._finishing and not self.destroyed and rawget(self, "_pending") == nil
+  local is_whole = not self._finishing and not self.destroyed and not self._pending
   if type(chunk) == "number" then
     chunk = tostring(chunk)
   end
@@ -279,7 +288,7 @@ end
 ---@param length integer
 function Response:_finish_with_file(fd, offset, length)
   local ok, code = self._exchange:respond_file(check_status(self), self.status_message, fd, offset, length)
-  self._finishing, self._head_is_fixed, self._final_called = true, true, true
+  self._finishing, self.headers_sent, self._final_called = true, true, true
   if not ok then
     self:destroy(failure(self, code))
     return nil, code

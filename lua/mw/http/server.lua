@@ -69,7 +69,7 @@ local function handler_over(ok, err, traceback, req, res)
     res:_fail(500)
   elseif res._finishing or res.destroyed then
     return
-  elseif res._head_is_fixed then
+  elseif res.headers_sent then
     res:flush_headers()
   elseif not is_awaited(req, res) then
     report(("the handler of %s %s has ended without an answer"):format(req.method, req.url))
