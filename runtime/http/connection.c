@@ -94,7 +94,8 @@ static void drop_file(struct mw_http_connection *connection) {
 static void end_exchange(struct mw_http_connection *connection, int error) {
   void *user = connection->user;
   struct mw_http_service *service = connection->service;
-  mw_http_response_close(&connection->response);
+  mw_http_service_take_back(&service->spare_block,
+                            &connection->response.headers);
   if (user)
     service->events->on_over(service->user, connection, error);
   connection->user = NULL;
@@ -109,7 +110,7 @@ static void let_go(struct mw_http_connection *connection) {
   mw_list_remove(&connection->due);
   drop_file(connection);
   mw_buffer_free(&connection->in);
-  mw_http_service_take_back(service, &connection->out);
+  mw_http_service_take_back(&service->spare, &connection->out);
   connection->input.length = 0;
   uv_close((uv_handle_t *)&connection->poll, on_closed);
   service->count--;
@@ -182,7 +183,7 @@ static bool has_output(const struct mw_http_connection *connection) {
 }
 
 static struct mw_buffer *out(struct mw_http_connection *connection) {
-  mw_http_service_lend(connection->service, &connection->out);
+  mw_http_service_lend(&connection->service->spare, &connection->out);
   return &connection->out;
 }
 
@@ -203,7 +204,7 @@ static bool send_out(struct mw_http_connection *connection) {
     }
   }
   connection->sent = 0;
-  mw_http_service_take_back(connection->service, &connection->out);
+  mw_http_service_take_back(&connection->service->spare, &connection->out);
   return true;
 }
 
@@ -277,6 +278,8 @@ static void begin_exchange(struct mw_http_connection *connection,
   connection->wanted = connection->end_told = connection->told_enough = false;
   connection->body_bytes = 0;
   mw_http_body_begin(&connection->body, head);
+  mw_http_service_lend(&connection->service->spare_block,
+                       &connection->response.headers);
   mw_http_response_open(&connection->response, head);
 }
 
@@ -773,7 +776,7 @@ int mw_http_connection_give_away(struct mw_http_connection *connection) {
   int fd = connection->fd;
   connection->fd = -1;
   connection->user = NULL;
-  mw_http_response_close(&connection->response);
+  mw_buffer_free(&connection->response.headers);
   let_go(connection);
   return fd;
 }

@@ -23,10 +23,6 @@ void mw_http_response_open(struct mw_http_response *response,
   };
 }
 
-void mw_http_response_close(struct mw_http_response *response) {
-  mw_buffer_free(&response->headers);
-}
-
 /* For what fits into the room that was reserved. */
 static void put(struct mw_buffer *out, const char *bytes, size_t length) {
   if (length > 0)

@@ -1,7 +1,8 @@
 /*
  * One response: puts its head together and its body behind it, in the framing
- * that the request allows. Owns its block of headers; the bytes go into a
- * buffer of the caller. Inner to http/; the loop's thread.
+ * that the request allows. Its block of headers is lent
+ * by the connection; the bytes go into a buffer of the caller. Inner to http/;
+ * the loop's thread.
  */
 #ifndef MW_HTTP_RESPONSE_H
 #define MW_HTTP_RESPONSE_H
@@ -30,9 +31,6 @@ struct mw_http_response {
 /** Begins the response to a request. */
 void mw_http_response_open(struct mw_http_response *response,
                            const struct mw_http_head *head);
-
-/** Gives the memory back. */
-void mw_http_response_close(struct mw_http_response *response);
 
 /** Puts the head out, for a body of `length` bytes, negative where that is not
  * known; UV_EINVAL where it is out, UV_ENOMEM. */

@@ -43,6 +43,7 @@ static void free_if_over(struct mw_http_server *server) {
     return;
   server->service.events->on_closed(server->service.user);
   mw_buffer_free(&server->service.spare);
+  mw_buffer_free(&server->service.spare_block);
   free(server);
 }
 

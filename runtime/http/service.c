@@ -28,21 +28,20 @@ struct mw_http_span mw_http_service_date(struct mw_http_service *service) {
   return (struct mw_http_span){service->date, service->date_length};
 }
 
-void mw_http_service_lend(struct mw_http_service *service,
-                          struct mw_buffer *buffer) {
+void mw_http_service_lend(struct mw_buffer *spare, struct mw_buffer *buffer) {
   if (buffer->capacity > 0)
     return;
-  *buffer = service->spare;
-  service->spare = (struct mw_buffer){.bytes = NULL};
+  *buffer = *spare;
+  *spare = (struct mw_buffer){.bytes = NULL};
 }
 
-void mw_http_service_take_back(struct mw_http_service *service,
+void mw_http_service_take_back(struct mw_buffer *spare,
                                struct mw_buffer *buffer) {
   buffer->length = 0;
-  if (service->spare.capacity > 0 || buffer->capacity > SPARE_MAX) {
+  if (spare->capacity > 0 || buffer->capacity > SPARE_MAX) {
     mw_buffer_free(buffer);
     return;
   }
-  service->spare = *buffer;
+  *spare = *buffer;
   *buffer = (struct mw_buffer){.bytes = NULL};
 }

@@ -43,6 +43,7 @@ struct mw_http_service {
   bool draining; /* every answer is the last of its connection */
   void (*on_left)(struct mw_http_service *service); /* one less is alive */
   struct mw_buffer spare;                           /* for the next answer */
+  struct mw_buffer spare_block;                     /* and for its headers */
   time_t date_second;
   size_t date_length;
   char date[MW_HTTP_DATE_SIZE];       /* "Date: ...\r\n" */
@@ -53,12 +54,11 @@ struct mw_http_service {
 /** The line for the header Date, of this second. */
 struct mw_http_span mw_http_service_date(struct mw_http_service *service);
 
-/** Gives an empty buffer with memory, where there is a spare one. */
-void mw_http_service_lend(struct mw_http_service *service,
-                          struct mw_buffer *buffer);
+/** Gives a buffer that has no memory the spare one's. */
+void mw_http_service_lend(struct mw_buffer *spare, struct mw_buffer *buffer);
 
-/** Takes the memory of a buffer that is not needed any more. */
-void mw_http_service_take_back(struct mw_http_service *service,
+/** Takes the memory of a buffer that is not needed any more, as a spare one. */
+void mw_http_service_take_back(struct mw_buffer *spare,
                                struct mw_buffer *buffer);
 
 #endif
