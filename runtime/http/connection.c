@@ -1,15 +1,19 @@
 #include "http/connection.h"
 
+/* Longer than most: the states of a connection and what moves it between them
+   belong together. What can stand alone does: parser, body, response, output,
+   deadlines. */
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <uv.h>
 
 #include "base/fd.h"
 #include "base/list.h"
 #include "http/body.h"
+#include "http/output.h"
 #include "http/response.h"
 #include "http/service.h"
 
@@ -32,12 +36,6 @@ enum state {
 
 enum order { GO_ON, CUT, END };
 
-struct file {
-  int fd; /* where `left` is not 0 */
-  off_t offset;
-  uint64_t left;
-};
-
 struct mw_http_connection {
   uv_poll_t poll;
   struct mw_http_service *service;
@@ -51,9 +49,7 @@ struct mw_http_connection {
   struct mw_http_span input; /* what has come, while the connection runs */
   struct mw_buffer in;       /* what has come, while it does not */
   size_t seen;               /* of a head that is not all there */
-  struct mw_buffer out;
-  size_t sent; /* of `out` */
-  struct file file;
+  struct mw_http_output output;
   struct mw_http_body body;
   uint64_t body_bytes;
   struct mw_http_response response;
@@ -85,12 +81,6 @@ static void on_closed(uv_handle_t *handle) {
   service->on_left(service);
 }
 
-static void drop_file(struct mw_http_connection *connection) {
-  if (connection->file.left > 0)
-    mw_fd_close(connection->file.fd);
-  connection->file.left = 0;
-}
-
 static void end_exchange(struct mw_http_connection *connection, int error) {
   void *user = connection->user;
   struct mw_http_service *service = connection->service;
@@ -108,9 +98,9 @@ static void let_go(struct mw_http_connection *connection) {
   mw_deadline_clear(&connection->deadline);
   mw_list_remove(&connection->link);
   mw_list_remove(&connection->due);
-  drop_file(connection);
+  mw_http_output_drop_file(&connection->output);
   mw_buffer_free(&connection->in);
-  mw_http_service_take_back(&service->spare, &connection->out);
+  mw_http_service_take_back(&service->spare, &connection->output.bytes);
   connection->input.length = 0;
   uv_close((uv_handle_t *)&connection->poll, on_closed);
   service->count--;
@@ -174,61 +164,25 @@ static void linger(struct mw_http_connection *connection) {
 
 /* going out */
 
-static size_t unsent(const struct mw_http_connection *connection) {
-  return connection->out.length - connection->sent;
-}
-
 static bool has_output(const struct mw_http_connection *connection) {
-  return unsent(connection) > 0 || connection->file.left > 0;
+  return !mw_http_output_is_empty(&connection->output);
 }
 
 static struct mw_buffer *out(struct mw_http_connection *connection) {
-  mw_http_service_lend(&connection->service->spare, &connection->out);
-  return &connection->out;
+  struct mw_buffer *bytes = &connection->output.bytes;
+  mw_http_service_lend(&connection->service->spare, bytes);
+  return bytes;
 }
 
 /* Returns whether all went out; a failure closes the connection. */
-static bool send_out(struct mw_http_connection *connection) {
-  while (unsent(connection) > 0) {
-    int more = connection->file.left > 0 ? MSG_MORE : 0;
-    ssize_t count =
-        send(connection->fd, connection->out.bytes + connection->sent,
-             unsent(connection), MSG_NOSIGNAL | more);
-    if (count >= 0)
-      connection->sent += (size_t)count;
-    else if (errno == EAGAIN || errno == EWOULDBLOCK)
-      return false;
-    else if (errno != EINTR) {
-      close_with(connection, -errno);
-      return false;
-    }
-  }
-  connection->sent = 0;
-  mw_http_service_take_back(&connection->service->spare, &connection->out);
-  return true;
-}
-
-static bool send_file(struct mw_http_connection *connection) {
-  struct file *file = &connection->file;
-  while (file->left > 0) {
-    size_t most = file->left < (1u << 20) ? (size_t)file->left : 1u << 20;
-    ssize_t count = sendfile(connection->fd, file->fd, &file->offset, most);
-    if (count > 0)
-      file->left -= (uint64_t)count;
-    else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-      return false;
-    else if (count == 0 || errno != EINTR) {
-      close_with(connection, count == 0 ? UV_EPROTO : -errno); /* cut off */
-      return false;
-    }
-    if (file->left == 0)
-      mw_fd_close(file->fd);
-  }
-  return true;
-}
-
 static bool flush(struct mw_http_connection *connection) {
-  return send_out(connection) && send_file(connection);
+  int error = mw_http_output_flush(&connection->output, connection->fd);
+  if (error == 0)
+    mw_http_service_take_back(&connection->service->spare,
+                              &connection->output.bytes);
+  else if (error != UV_EAGAIN)
+    close_with(connection, error);
+  return error == 0;
 }
 
 static void refuse(struct mw_http_connection *connection, int status) {
@@ -419,8 +373,8 @@ static bool step(struct mw_http_connection *connection) {
     obey(connection);
   switch (connection->state) {
   case WAITING:
-    return unsent(connection) < OUT_ENOUGH && connection->file.left == 0 &&
-           take_request(connection);
+    return mw_http_output_unsent(&connection->output) < OUT_ENOUGH &&
+           connection->output.file_left == 0 && take_request(connection);
   case BUSY: return go_on_with_exchange(connection);
   default: return false;
   }
@@ -447,23 +401,32 @@ static void watch(struct mw_http_connection *connection) {
   connection->polled = events;
 }
 
+static void clear_deadline(struct mw_http_connection *connection) {
+  if (connection->timed == UNTIMED)
+    return;
+  mw_deadline_clear(&connection->deadline);
+  connection->timed = UNTIMED;
+}
+
+/* A request has its time, and so has the wait for one; handlers and clients
+   that take what is sent have as long as they want. */
 static void set_timing(struct mw_http_connection *connection) {
   const struct mw_http_limits *limits = &connection->service->limits;
+  int timed = connection->timed;
+  if (connection->state == LINGERS)
+    return;
   if (connection->state == BUSY && !connection->body.over) {
-    if (connection->timed != MW_HTTP_BODY_DEADLINE)
+    if (timed != MW_HTTP_BODY_DEADLINE)
       set_deadline(connection, MW_HTTP_BODY_DEADLINE, connection->began,
                    limits->request_timeout);
-  } else if (connection->state == WAITING && connection->in.length > 0) {
-    if (connection->timed != MW_HTTP_HEAD_DEADLINE && !has_output(connection))
+  } else if (connection->state != WAITING || has_output(connection))
+    clear_deadline(connection);
+  else if (connection->in.length > 0) {
+    if (timed != MW_HTTP_HEAD_DEADLINE)
       await_head(connection);
-  } else if (connection->state == WAITING) {
-    if (connection->timed < 0)
-      set_deadline(connection, MW_HTTP_IDLE_DEADLINE, now(connection),
-                   limits->keep_alive_timeout);
-  } else if (connection->state == BUSY && connection->timed != UNTIMED) {
-    mw_deadline_clear(&connection->deadline);
-    connection->timed = UNTIMED;
-  }
+  } else if (timed < 0)
+    set_deadline(connection, MW_HTTP_IDLE_DEADLINE, now(connection),
+                 limits->keep_alive_timeout);
 }
 
 static void keep_input(struct mw_http_connection *connection) {
@@ -687,7 +650,7 @@ int mw_http_connection_write(struct mw_http_connection *connection,
   make_due(connection);
   if (error)
     return error;
-  if (unsent(connection) >= OUT_ENOUGH)
+  if (mw_http_output_unsent(&connection->output) >= OUT_ENOUGH)
     connection->told_enough = true;
   return connection->told_enough;
 }
@@ -733,7 +696,7 @@ int mw_http_connection_respond_file(struct mw_http_connection *connection,
   if (response->has_no_body || length == 0)
     mw_fd_close(fd);
   else
-    connection->file = (struct file){fd, (off_t)offset, length};
+    mw_http_output_add_file(&connection->output, fd, offset, length);
   return 0;
 }
 
@@ -768,8 +731,9 @@ void mw_http_connection_rest(const struct mw_http_connection *connection,
                              struct mw_http_span *unread,
                              struct mw_http_span *unsent_bytes) {
   *unread = connection->input;
-  *unsent_bytes = (struct mw_http_span){
-      connection->out.bytes + connection->sent, unsent(connection)};
+  const struct mw_http_output *output = &connection->output;
+  *unsent_bytes = (struct mw_http_span){output->bytes.bytes + output->sent,
+                                        mw_http_output_unsent(output)};
 }
 
 int mw_http_connection_give_away(struct mw_http_connection *connection) {

@@ -265,7 +265,8 @@ static bool read_request_line(const char *bytes, size_t size,
   const char *space = memchr(bytes, ' ', (size_t)(end - bytes));
   struct mw_http_span target = head->target;
   if (!space || target.at != space + 1 ||
-      (size_t)(end - target.at) != target.length + strlen(" HTTP/1.1"))
+      (size_t)(end - target.at) != target.length + strlen(" HTTP/1.1") ||
+      memcmp(target.at + target.length, " HTTP/1.", 8) != 0)
     return false;
   for (size_t i = 0; i < target.length; i++)
     if ((unsigned char)target.at[i] <= ' ' || target.at[i] == 0x7f)
@@ -329,13 +330,20 @@ static bool decide_response_framing(const struct reading *reading,
   return true;
 }
 
+/* "HTTP/1.1 200" and a space or the end; the library looks less closely. */
+static bool has_status_line(const char *bytes, size_t size) {
+  return size > 12 && memcmp(bytes, "HTTP/1.", 7) == 0 && bytes[8] == ' ' &&
+         is_digit(bytes[9]) && is_digit(bytes[10]) && is_digit(bytes[11]) &&
+         (bytes[12] == ' ' || bytes[12] == '\r');
+}
+
 int mw_http_parse_response(const char *bytes, size_t size, bool to_head,
                            struct mw_http_head *head) {
   http_parser parser;
   *head = (struct mw_http_head){.status = 0};
   struct reading reading = {
       .head = head, .max_headers = RESPONSE_HEADERS_MAX, .to_head = to_head};
-  if (!has_sound_lines(bytes, size) ||
+  if (!has_status_line(bytes, size) || !has_sound_lines(bytes, size) ||
       !execute(&parser, HTTP_RESPONSE, bytes, size, &reading))
     return -1;
   head->minor = parser.http_minor;

@@ -57,18 +57,28 @@ static void on_left(struct mw_http_service *service) {
 
 /* accepting */
 
-int mw_http_server_take(struct mw_http_server *server, int fd) {
+/* What is written is a whole answer, or all there is of it: to wait for more
+   would only be late. Unix sockets have no such option. */
+static void set_no_delay(int fd) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static int take(struct mw_http_server *server, int fd) {
   struct mw_http_service *service = &server->service;
   size_t most = service->limits.max_connections;
-  int on = 1;
   if (server->closing || (most && service->count >= most + TURNED_AWAY_MAX))
     return UV_ECANCELED;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* not for Unix */
   int error = mw_http_connection_open(service, fd);
   if (!error && most && service->count > most)
     mw_http_connection_turn_away(
         mw_http_connection_of(service->connections.prev));
   return error;
+}
+
+int mw_http_server_take(struct mw_http_server *server, int fd) {
+  set_no_delay(fd);
+  return take(server, fd);
 }
 
 static void on_listener(uv_poll_t *poll, int status, int events);
@@ -95,7 +105,7 @@ static bool accept_one(struct mw_http_server *server) {
   int fd =
       accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd >= 0) {
-    if (mw_http_server_take(server, fd) < 0)
+    if (take(server, fd) < 0)
       mw_fd_close(fd);
     return true;
   }
@@ -131,6 +141,7 @@ int mw_http_server_listen(struct mw_http_server *server, int fd) {
     return error;
   }
   listener->poll.data = NULL;
+  set_no_delay(fd); /* what is accepted inherits it */
   listener->server = server;
   listener->fd = fd;
   server->listener = listener;

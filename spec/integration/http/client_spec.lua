@@ -149,6 +149,8 @@ describe("http.get", function()
   it("refuses what is no response", function()
     for _, text in ipairs {
       "nonsense\r\n\r\n",
+      "H\r\nC/1.1 200 \r\nA: b\r\n\r\n",
+      "HTTP/1.1 20\r\n\r\n",
       "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
       "HTTP/1.1 200 OK\nA: b\n\n",
       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -33,6 +33,7 @@ local refused = {
   ["HTTP/0.9"] = "GET /\r\n\r\n",
   ["HTTP/11.1"] = "GET / HTTP/11.1\r\n" .. host .. "\r\n",
   ["another protocol"] = "GET / HTTPS/1.1\r\n" .. host .. "\r\n",
+  ["almost this protocol"] = "GET / HTXP/1.1\r\n" .. host .. "\r\n",
   ["two spaces before the target"] = "GET  / HTTP/1.1\r\n" .. host .. "\r\n",
   ["two spaces behind the target"] = "GET /  HTTP/1.1\r\n" .. host .. "\r\n",
   ["a space behind the version"] = "GET / HTTP/1.1 \r\n" .. host .. "\r\n",
