@@ -375,15 +375,6 @@ static int server_set_referenced(lua_State *L) {
   return 0;
 }
 
-/* set_max_connections(count): 0 for no limit. */
-static int server_set_max_connections(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
-  lua_Integer count = luaL_checkinteger(L, 2);
-  if (server)
-    mw_http_server_limits(server)->max_connections = (size_t)count;
-  return 0;
-}
-
 void mw_http_servers_close(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TTABLE) {
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
@@ -424,7 +415,6 @@ static void open_server_class(lua_State *L) {
       {"end_all", server_end_all},
       {"count", server_count},
       {"set_referenced", server_set_referenced},
-      {"set_max_connections", server_set_max_connections},
       {"close", server_close},
       {NULL, NULL},
   };

@@ -207,10 +207,6 @@ size_t mw_http_server_count(const struct mw_http_server *server) {
   return server->service.count;
 }
 
-struct mw_http_limits *mw_http_server_limits(struct mw_http_server *server) {
-  return &server->service.limits;
-}
-
 void mw_http_server_drain(struct mw_http_server *server) {
   struct mw_http_service *service = &server->service;
   stop_listening(server);

@@ -48,9 +48,6 @@ void mw_http_server_end_all(struct mw_http_server *server);
 /** How many connections there are. */
 size_t mw_http_server_count(const struct mw_http_server *server);
 
-/** The limits, to be changed for what comes. */
-struct mw_http_limits *mw_http_server_limits(struct mw_http_server *server);
-
 /** Whether listening keeps the loop alive; connections always do. */
 void mw_http_server_set_referenced(struct mw_http_server *server,
                                    bool referenced);

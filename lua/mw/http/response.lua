@@ -38,7 +38,8 @@ function Response.new(req, exchange)
   }, Response)
 end
 
-local status = options.integer(100, 999)
+-- What is below is no end of a request.
+local status = options.integer(200, 999)
 
 local function failure(self, code)
   if code == "EMSGSIZE" or code == "EPROTO" then

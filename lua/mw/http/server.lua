@@ -57,10 +57,15 @@ local function report(err, traceback)
   io.stderr:write("mwrun: ", tostring(err), "\n", traceback and traceback .. "\n" or "")
 end
 
--- Whether somebody else can still answer: a pipe into it, or listeners of the
--- request that the handler has left behind.
+local function has_listeners(object)
+  local events = rawget(object, "_events")
+  return events and next(events) ~= nil
+end
+
+-- Whether somebody else can still answer: listeners that the handler has left
+-- behind, of which a pipe is one.
 local function is_awaited(req, res)
-  return rawget(req, "_events") ~= nil or rawget(res, "_events") ~= nil
+  return has_listeners(req) or has_listeners(res)
 end
 
 local function handler_over(ok, err, traceback, req, res)
