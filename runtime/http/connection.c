@@ -223,7 +223,7 @@ static bool skip_empty_lines(struct mw_http_connection *connection) {
   while (connection->seen == 0 && input->length >= 2 &&
          memcmp(input->at, "\r\n", 2) == 0)
     take(connection, 2);
-  return input->length > (input->length && *input->at == '\r');
+  return input->length > 1 || (input->length == 1 && *input->at != '\r');
 }
 
 static void begin_exchange(struct mw_http_connection *connection,
