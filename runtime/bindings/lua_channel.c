@@ -477,14 +477,22 @@ static void open_type(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Once: what lives goes on where somebody opens the module again. */
+static void open_live_table(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TNIL) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
+  }
+  lua_pop(L, 1);
+}
+
 int luaopen_mw_core_channel(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"inherited", channel_inherited},
       {"open", channel_open},
       {NULL, NULL},
   };
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
+  open_live_table(L);
   open_type(L);
   luaL_newlib(L, functions);
   return 1;

@@ -424,14 +424,22 @@ static void open_server_class(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Once: what lives goes on where somebody opens the module again. */
+static void open_live_table(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TNIL) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
+  }
+  lua_pop(L, 1);
+}
+
 int luaopen_mw_core_http(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open", http_open},         {"reader", mw_http_reader_new},
       {"is_token", http_is_token}, {"is_value", http_is_value},
       {"reason", http_reason},     {NULL, NULL},
   };
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
+  open_live_table(L);
   open_server_class(L);
   mw_http_exchange_open_class(L);
   mw_http_reader_open_class(L);

@@ -138,3 +138,18 @@ describe("An HTTP server", function()
   end)
 
 end)
+
+describe("mw.core.http", function()
+  it("keeps its servers where it is opened again", function()
+    local server, port = raw.serve(hello)
+    local socket = raw.connect(port)
+    package.loaded["mw.core.http"] = nil
+    require "mw.core.http"
+    collectgarbage()
+    collectgarbage()
+    socket:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert.equal("hello", raw.body_of((raw.read_until(socket))))
+    socket:destroy()
+    raw.close(server)
+  end)
+end)
