@@ -8,6 +8,7 @@ local task = require "mw.task"
 ---@field child_process table
 ---@field dgram table
 ---@field emitter table
+---@field http table
 ---@field json table
 ---@field msgpack table
 ---@field net table

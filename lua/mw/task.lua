@@ -306,6 +306,72 @@ function M.answer(what, callback, start, undo)
   end))
 end
 
+-- Workers: tasks whose coroutine runs one function after the other.
+---@class mw.TaskWorker: mw.Task
+local Worker = { __name = "mw.task" }
+for name, method in pairs(Task) do
+  Worker[name] = Worker[name] or method
+end
+Worker.__index = Worker
+
+local idle_workers = {}
+local most_idle_workers = 256
+
+-- The coroutine: whoever has set up `_fn` resumes it.
+local function work(self)
+  repeat
+    local first, second = self._first, self._second
+    local ok, err = xpcall(self._fn, keep_traceback, first, second)
+    self._on_over(ok, err, not ok and self._traceback, first, second)
+    self._first, self._second, self._idle = nil, nil, true
+    local is_kept = #idle_workers < most_idle_workers
+    if is_kept then
+      idle_workers[#idle_workers + 1] = self
+      coroutine.yield()
+    end
+  until not is_kept
+end
+
+local function new_worker()
+  local self = setmetatable({}, Worker)
+  self._coroutine = coroutine.create(work)
+  by_coroutine[self._coroutine] = self
+  return self
+end
+
+function Worker:_resume()
+  self._status, self._wait = "running", nil
+  local ok, err = loop.resume(self._coroutine, self)
+  if self._idle or self._wait then
+    return
+  end
+  local traceback = debug.traceback(self._coroutine)
+  coroutine.close(self._coroutine)
+  if ok then
+    err = "a task waits by functions that wait (mw.sleep, emitter:wait, ...), not by coroutine.yield"
+  end
+  self._on_over(false, err, traceback, self._first, self._second)
+end
+
+--- Runs `fn(first, second)` at once, as a task that nobody joins, until it
+--- waits: for what is called so often that mw.go() would cost more than the
+--- work. `on_over` is told how it ended.
+---@param fn function
+---@param on_over fun(ok: boolean, err: any, traceback: string?, first: any, second: any)
+---@param first any
+---@param second any
+function M.run(fn, on_over, first, second)
+  local count = #idle_workers
+  local self = idle_workers[count]
+  if self then
+    idle_workers[count] = nil
+  else
+    self = new_worker()
+  end
+  self._idle, self._fn, self._on_over, self._first, self._second = false, fn, on_over, first, second
+  self:_resume()
+end
+
 --- Waits for some milliseconds and returns true. With a callback, gives it
 --- (nil, true) and returns the timer.
 ---@param ms number at least 1 are waited

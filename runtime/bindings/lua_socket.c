@@ -97,15 +97,35 @@ static int socket_kind(lua_State *L) {
   return 2;
 }
 
+static void push_name(lua_State *L, const struct mw_socket_name *name) {
+  if (name->family == 0) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, name->address);
+  lua_setfield(L, -2, "ip");
+  lua_pushstring(L, name->family == 4 ? "inet" : "inet6");
+  lua_setfield(L, -2, "family");
+  lua_pushinteger(L, name->port);
+  lua_setfield(L, -2, "port");
+}
+
+/* names(fd) -> ours, theirs: as luv tells them; nil for what is no TCP */
+static int socket_names(lua_State *L) {
+  struct mw_socket_name here, there;
+  mw_socket_names(check_int(L, 1, 0, INT_MAX), &here, &there);
+  push_name(L, &here);
+  push_name(L, &there);
+  return 2;
+}
+
 int luaopen_mw_core_socket(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"family", socket_family},
-      {"bind", socket_bind},
-      {"bind_unix", socket_bind_unix},
-      {"connect_unix", socket_connect_unix},
-      {"listen", socket_listen},
-      {"kind", socket_kind},
-      {NULL, NULL},
+      {"family", socket_family},       {"bind", socket_bind},
+      {"bind_unix", socket_bind_unix}, {"connect_unix", socket_connect_unix},
+      {"listen", socket_listen},       {"kind", socket_kind},
+      {"names", socket_names},         {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

@@ -132,6 +132,41 @@ int mw_socket_connect_unix(const char *path, size_t len) {
   return make_unix(path, len, connect_name);
 }
 
+typedef int ask_name(int fd, struct sockaddr *name, socklen_t *size);
+
+static void name_of(int fd, ask_name *ask, struct mw_socket_name *result) {
+  struct sockaddr_storage name = {0};
+  socklen_t size = sizeof name;
+  *result = (struct mw_socket_name){.family = 0};
+  if (ask(fd, (struct sockaddr *)&name, &size) == -1)
+    return;
+  if (name.ss_family == AF_INET) {
+    const struct sockaddr_in *four = (const struct sockaddr_in *)&name;
+    uv_ip4_name(four, result->address, sizeof result->address);
+    result->family = 4;
+    result->port = ntohs(four->sin_port);
+  } else if (name.ss_family == AF_INET6) {
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&name;
+    uv_ip6_name(six, result->address, sizeof result->address);
+    result->family = 6;
+    result->port = ntohs(six->sin6_port);
+  }
+}
+
+static int ask_here(int fd, struct sockaddr *name, socklen_t *size) {
+  return getsockname(fd, name, size);
+}
+
+static int ask_there(int fd, struct sockaddr *name, socklen_t *size) {
+  return getpeername(fd, name, size);
+}
+
+void mw_socket_names(int fd, struct mw_socket_name *here,
+                     struct mw_socket_name *there) {
+  name_of(fd, ask_here, here);
+  name_of(fd, ask_there, there);
+}
+
 int mw_socket_listen(int fd, int backlog) {
   return listen(fd, backlog) == 0 ? 0 : -errno;
 }

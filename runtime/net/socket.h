@@ -51,6 +51,17 @@ int mw_socket_bind_unix(const char *path, size_t len);
  */
 int mw_socket_connect_unix(const char *path, size_t len);
 
+/** One end of a connection, where it is IPv4 or IPv6. */
+struct mw_socket_name {
+  char address[64]; /* numeric */
+  int family;       /* 4, 6; 0 where there is no such name */
+  int port;
+};
+
+/** Both ends of a connected socket (getsockname(2), getpeername(2)). */
+void mw_socket_names(int fd, struct mw_socket_name *here,
+                     struct mw_socket_name *there);
+
 /** Makes a socket listen, or changes its queue (listen(2)). */
 int mw_socket_listen(int fd, int backlog);
 

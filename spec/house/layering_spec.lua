@@ -16,7 +16,7 @@ end
 local c_order = {
   "version embedded_files", -- made by the build
   "base",
-  "ipc net process",
+  "http ipc net process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -28,9 +28,10 @@ local c_order = {
 -- Headers in which a folder shows itself to the others; a folder that is not
 -- named here shows all.
 local c_doors = {
+  http = words "body connection header_block parser server",
   ipc = words "channel inherited",
   process = words "limits parent_death reaper spawn_options spawn_sync tree",
-  bindings = words "lua_call lua_channel lua_exit lua_interrupt lua_loop lua_process modules",
+  bindings = words "lua_call lua_channel lua_exit lua_http lua_interrupt lua_loop lua_process modules",
 }
 
 -- Headers that only some may use, by pattern; "program" are the files that lie
@@ -43,7 +44,8 @@ local c_privileges = {
   { header = "^unistd%.h$", users = words "base ipc process bindings/lua_interrupt bindings/lua_system program" },
   { header = "^fcntl%.h$", users = words "base ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
-  { header = "^sys/socket%.h$", users = words "base ipc net process" },
+  { header = "^sys/socket%.h$", users = words "base http ipc net process" },
+  { header = "^http_parser%.h$", users = words "http/parser" },
   { header = "^sys/un%.h$", users = words "net" },
   { header = "^sys/wait%.h$", users = words "process" },
   { header = "^sys/epoll%.h$", users = words "base" },
@@ -60,7 +62,7 @@ local lua_order = {
   "dgram net",
   "ipc",
   "process",
-  "child_process",
+  "child_process http",
   "mw",
 }
 
@@ -76,16 +78,17 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process dgram ipc look_up net process timers",
+  ["luv"] = words "child_process dgram http ipc look_up net process timers",
   ["mw.core.channel"] = words "ipc process",
-  ["mw.core.class"] = words "net",
+  ["mw.core.class"] = words "http net",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process ipc net process stream",
+  ["mw.core.fd"] = words "child_process http ipc net process stream",
+  ["mw.core.http"] = words "http",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
-  ["mw.core.socket"] = words "child_process dgram ipc look_up net",
+  ["mw.core.socket"] = words "child_process dgram http ipc look_up net",
   ["mw.core.system"] = words "ipc mw process timers",
 }
 

@@ -7,6 +7,7 @@ local address = require "mw.net.address"
 local arguments = require "mw.net.arguments"
 local listener = require "mw.net.listener"
 local native = require "mw.net.native"
+local names = require("mw.core.socket").names
 
 local M = {
   Server = Server,
@@ -41,6 +42,16 @@ M.create_connection = M.connect
 --- Makes a handle of luv over a TCP or Unix stream descriptor; nil for others.
 ---@type fun(fd: integer): userdata?
 M._open_handle = native.open
+
+-- For mw.http -----------------------------------------------------------------
+
+--- Both ends of a connection that is a plain descriptor.
+---@param fd integer
+---@return { local: mw.Address?, remote: mw.Address? }
+function M._ends_of(fd)
+  local here, there = names(fd)
+  return { ["local"] = address.of(here), remote = address.of(there) }
+end
 
 -- For mw.cluster ------------------------------------------------------------
 

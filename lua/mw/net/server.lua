@@ -35,8 +35,17 @@ function Server.set_listen_provider(fn)
   provider = fn
 end
 
+--- Prepares a server of this class or of one that adds to it.
+---@param opts table
+function Server:_init(opts)
+  self.listening, self._options = false, opts
+  self._connections, self._shares, self._shares_open = 0, {}, 0
+end
+
 local function new(opts)
-  return setmetatable({ listening = false, _options = opts, _connections = 0, _shares = {}, _shares_open = 0 }, Server)
+  local self = setmetatable({}, Server)
+  self:_init(opts)
+  return self
 end
 
 --- Makes a server. `fn` listens to `connection`. Options: allow_half_open
@@ -78,19 +87,31 @@ function Server:_joined(socket)
   socket._server = self
 end
 
+--- How many connections are open here. Another kind of server may count in
+--- its own way.
+---@return integer
+function Server:_count()
+  return self._connections
+end
+
 local function emit_close_if_over(self)
-  if self._close_is_due and self._connections == 0 and self._shares_open == 0 then
+  if self._close_is_due and self:_count() == 0 and self._shares_open == 0 then
     self._close_is_due = nil
     self:emit "close"
+  end
+end
+
+--- To be called when the last connection has gone.
+function Server:_close_if_over()
+  if self._close_is_due then
+    tick.add(emit_close_if_over, self)
   end
 end
 
 --- Counts one less.
 function Server:_left()
   self._connections = self._connections - 1
-  if self._close_is_due then
-    tick.add(emit_close_if_over, self)
-  end
+  self:_close_if_over()
 end
 
 -- `close` waits for the connections that another process has.
@@ -197,6 +218,22 @@ local function emit_listening(self, handle)
   end
 end
 
+--- Lets connections come from a handle that is bound. Another kind of server
+--- may take them in its own way.
+---@param handle userdata of luv, or an object as of set_listen_provider()
+---@param backlog integer
+---@return any ok
+---@return string? text
+---@return string? code as luv returns them
+function Server:_start_accepting(handle, backlog)
+  return handle:listen(backlog, function(err)
+    on_connection(self, err)
+  end)
+end
+
+--- What such a server has to undo.
+function Server:_stop_accepting() end
+
 -- A handle that listened before may hold a connection that nobody has taken.
 local function take_waiting(self, handle)
   local client = type(handle) == "userdata" and native.new(handle:get_type())
@@ -211,9 +248,7 @@ local function begin(self, what, handle)
   if what.handle then
     take_waiting(self, handle)
   end
-  local ok, text, code = handle:listen(what.backlog, function(err)
-    on_connection(self, err)
-  end)
+  local ok, text, code = self:_start_accepting(handle, what.backlog)
   if not ok then
     if not what.handle then
       listener.close(handle)
@@ -349,6 +384,9 @@ end
 local function stop_listening(self)
   local handle = self._handle
   self._handle, self._attempt, self.listening = nil, nil, false
+  if handle then
+    self:_stop_accepting()
+  end
   if handle and not handle:is_closing() then
     listener.close(handle, self._is_shared)
   end
@@ -382,7 +420,7 @@ function Server:close(callback)
 end
 
 local function count_all(self, done)
-  local total, left = self._connections, 1
+  local total, left = self:_count(), 1
   local function add(count)
     total, left = total + count, left - 1
     if left == 0 then

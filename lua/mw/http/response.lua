@@ -1,0 +1,340 @@
+-- Responses of a server: writable streams into the engine, which puts them
+-- together. (https://nodejs.org/api/http.html#class-httpserverresponse)
+
+local Writable = require("mw.stream").Writable
+local cookies = require "mw.http.cookies"
+local core = require "mw.core.http"
+local emitter = require "mw.emitter"
+local errors = require "mw.error"
+local json = require "mw.json"
+local options = require "mw.options"
+local tick = require "mw.tick"
+
+---@class mw.HttpResponse: mw.Writable
+---@field status_code integer 200 where nobody says otherwise
+---@field status_message string? the usual phrase where absent
+---@field headers_sent boolean whether the head can't be changed any more
+---@field req mw.HttpRequest
+local Response = emitter.class("mw.http.response", Writable)
+
+Response.writable_side = true
+Response.status_code = 200
+Response._has_begun = false -- in pieces
+
+--- All fields that the usual response comes to have, so that it grows no more.
+---@param req mw.HttpRequest
+---@param exchange userdata
+---@return mw.HttpResponse
+function Response.new(req, exchange)
+  return setmetatable({
+    req = req,
+    headers_sent = false,
+    destroyed = false,
+    closed = false,
+    _exchange = exchange,
+    _finishing = false,
+    _finish_emitted = false,
+    _final_called = false,
+  }, Response)
+end
+
+-- What is below is no end of a request.
+local status = options.integer(200, 999)
+
+local function failure(self, code)
+  if code == "EMSGSIZE" or code == "EPROTO" then
+    return errors.new("ERR_HTTP_CONTENT_LENGTH_MISMATCH",
+      "ERR_HTTP_CONTENT_LENGTH_MISMATCH: the body is not as long as Content-Length says")
+  end
+  return self.errored or errors.system(code, "write")
+end
+
+-- The head ------------------------------------------------------------------
+
+local function check_open(self, what)
+  if self.headers_sent then
+    errors.misuse("%s: the head is sent already (ERR_HTTP_HEADERS_SENT)", what)
+  end
+end
+
+local function put(self, what, method, name, value)
+  local text = value
+  if type(value) == "number" then
+    text = math.type(value) == "integer" and tostring(value) or ("%.14g"):format(value)
+  end
+  options.argument(what, "name", name, options.bytes)
+  options.argument(what, "value", text, options.bytes)
+  local problem = method(self._exchange, name, text)
+  if problem == "name" then
+    errors.misuse("%s: bad argument 'name' (name of a header expected, got %s)", what, options.show(name))
+  elseif problem == "value" then
+    errors.misuse("%s: bad argument 'value' (text that the header '%s' can have expected, got %s)", what, name,
+      options.show(value))
+  end
+end
+
+local function set(self, what, name, value)
+  local exchange = self._exchange
+  if type(value) ~= "table" then
+    return put(self, what, exchange.set_header, name, value)
+  end
+  options.argument(what, "name", name, options.bytes)
+  exchange:remove_header(name)
+  for _, one in ipairs(value) do
+    put(self, what, exchange.add_header, name, one)
+  end
+end
+
+--- Sets a header, in place of those of that name; a list sends it several times.
+--- A CR, LF or NUL in it is misuse, and so is a head that is sent already.
+---@param name string
+---@param value string|number|string[]
+---@return mw.HttpResponse self
+function Response:set_header(name, value)
+  local is_plain = type(name) == "string" and type(value) == "string" and not self.headers_sent
+  if is_plain and not self._exchange:set_header(name, value) then
+    return self
+  end
+  check_open(self, "set_header")
+  set(self, "set_header", name, value)
+  return self
+end
+
+--- Adds a header to those of that name.
+---@param name string
+---@param value string|number
+---@return mw.HttpResponse self
+function Response:append_header(name, value)
+  check_open(self, "append_header")
+  put(self, "append_header", self._exchange.add_header, name, value)
+  return self
+end
+
+--- What was set; a list where it was several times, nil where it was not.
+---@param name string
+---@return string|string[]|nil
+function Response:get_header(name)
+  local first, second = self._exchange:get_header(name)
+  return second and { self._exchange:get_header(name) } or first
+end
+
+--- Adds a cookie. (RFC 6265)
+---@param name string
+---@param value string
+---@param opts? mw.CookieOptions
+---@return mw.HttpResponse self
+function Response:set_cookie(name, value, opts)
+  return self:append_header("Set-Cookie", cookies.format(name, value, opts))
+end
+
+---@param name string
+---@return boolean
+function Response:has_header(name)
+  return self._exchange:get_header(name) ~= nil
+end
+
+---@param name string
+---@return mw.HttpResponse self
+function Response:remove_header(name)
+  check_open(self, "remove_header")
+  self._exchange:remove_header(name)
+  return self
+end
+
+--- Fixes the status and the head, which goes out with the first piece of the
+--- body. (Node: response.writeHead)
+---@param code integer
+---@param message? string in place of the usual phrase
+---@param headers? table<string, string|number|string[]>
+---@return mw.HttpResponse self
+function Response:write_head(code, message, headers)
+  if type(message) == "table" then
+    message, headers = nil, message
+  end
+  options.argument("write_head", "status", code, status)
+  options.optional("write_head", "message", message, options.bytes)
+  options.optional("write_head", "headers", headers, options.table)
+  check_open(self, "write_head")
+  if message and not core.is_value(message) then
+    errors.misuse("write_head: bad argument 'message' (one line of text expected, got %s)", options.show(message))
+  end
+  for name, value in next, headers or {} do
+    set(self, "write_head", name, value)
+  end
+  self.status_code, self.status_message = math.tointeger(code), message
+  self.headers_sent = true
+  return self
+end
+
+-- The status may have been set by hand.
+local function check_status(self)
+  options.argument("response", "status_code", self.status_code, status)
+  return math.tointeger(self.status_code)
+end
+
+local function begin(self)
+  self.headers_sent, self._has_begun = true, true
+  return self._exchange:begin(check_status(self), self.status_message)
+end
+
+--- Sends the head at once, for a body that comes later.
+---@return mw.HttpResponse self
+function Response:flush_headers()
+  if not self.destroyed and not self._has_begun then
+    begin(self)
+  end
+  return self
+end
+
+-- The body ------------------------------------------------------------------
+
+function Response:_write(chunk, done)
+  local exchange = self._exchange
+  if not self._has_begun then
+    begin(self)
+  end
+  local more, code = exchange:write(chunk)
+  if more then
+    done()
+  elseif more == false then
+    self._on_drain = done
+  else
+    done(failure(self, code))
+  end
+end
+
+--- Writes a piece of the body; the head goes out before the first.
+---@param chunk string|number
+---@param callback? fun(err: any)
+---@return boolean
+function Response:write(chunk, callback)
+  if not self._pending then
+    self:_init_writable() -- which most responses never need
+  end
+  return Writable.write(self, chunk, callback)
+end
+
+--- The engine takes more.
+function Response:_drained()
+  local done = self._on_drain
+  self._on_drain = nil
+  if done then
+    done()
+  end
+end
+
+local function emit_close(self)
+  if not self.destroyed then
+    self:destroy()
+  end
+end
+
+function Response:_final(done)
+  local exchange = self._exchange
+  local ok, code
+  if self._has_begun then
+    ok, code = exchange:finish()
+  else
+    ok, code = exchange:respond(check_status(self), self.status_message, self._whole)
+    self.headers_sent = true
+  end
+  done(not ok and failure(self, code) or nil)
+end
+
+-- Nobody listens: then it is over as soon as the engine has it.
+local function respond(self, chunk)
+  local ok, code = self._exchange:respond(check_status(self), self.status_message, chunk)
+  self._finishing, self.headers_sent = true, true
+  if not ok then
+    return self:destroy(failure(self, code))
+  end
+  self._finish_emitted, self._final_called, self.destroyed, self.closed = true, true, true, true
+end
+
+--- Writes a last chunk, where there is one, and ends the response. One that is
+--- all of the body goes out with its Content-Length. (Node: response.end)
+---@param chunk? string|number
+---@param callback? fun(err: any)
+---@return mw.HttpResponse self
+function Response:finish(chunk, callback)
+  local is_whole = not self._finishing and not self.destroyed and not self._pending
+  if type(chunk) == "number" then
+    chunk = tostring(chunk)
+  end
+  if not is_whole or (chunk ~= nil and type(chunk) ~= "string") or self._has_begun then
+    return Writable.finish(self, chunk, callback)
+  elseif callback or self._events then
+    self._whole = chunk
+    return Writable.finish(self, nil, callback)
+  end
+  respond(self, chunk)
+  return self
+end
+
+--- Answers with a value as JSON.
+---@param value any
+---@return mw.HttpResponse self
+function Response:json(value)
+  local text = json.encode(value)
+  if not self:has_header "content-type" then
+    self:set_header("Content-Type", "application/json; charset=utf-8")
+  end
+  return self:finish(text)
+end
+
+--- Answers with bytes of a file, which the kernel sends. The descriptor is the
+--- response's from then on.
+---@param fd integer
+---@param offset integer
+---@param length integer
+function Response:_finish_with_file(fd, offset, length)
+  local ok, code = self._exchange:respond_file(check_status(self), self.status_message, fd, offset, length)
+  self._finishing, self.headers_sent, self._final_called = true, true, true
+  if not ok then
+    self:destroy(failure(self, code))
+    return nil, code
+  end
+  tick.add(function()
+    self._finish_emitted = true
+    self:emit "finish"
+    emit_close(self)
+  end)
+  return true
+end
+
+--- Answers for a handler that can't: by that status, or by cutting the
+--- connection where something is out already.
+---@param code integer
+function Response:_fail(code)
+  if self.destroyed and self._finish_emitted then
+    return
+  elseif self._exchange:has_begun() then
+    self._exchange:cut()
+    return
+  end
+  for _, name in ipairs { "content-length", "content-type", "content-encoding", "etag", "cache-control" } do
+    self._exchange:remove_header(name)
+  end
+  self._exchange:set_header("Content-Type", "text/plain; charset=utf-8")
+  self._exchange:respond(code, nil, core.reason(code) .. "\n")
+  self._finishing, self._finish_emitted = true, true
+  self:destroy()
+end
+
+function Response:_destroy(done, err)
+  if err ~= nil or not self._finish_emitted then
+    self._exchange:cut()
+  end
+  done()
+end
+
+-- A client that went away is no error of the handler's.
+function Response:_error_is_taken()
+  return true
+end
+
+function Response:__tostring()
+  return ("mw.http.response (%d)"):format(self.status_code)
+end
+
+return Response

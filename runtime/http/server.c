@@ -1,0 +1,312 @@
+#include "http/server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "http/connection.h"
+#include "http/service.h"
+
+/* How many are accepted before others have their turn, and how long none is
+   where there are no descriptors left. */
+enum { ACCEPT_BATCH = 64, ACCEPT_PAUSE_MS = 100 };
+
+/* Past the limit so many more get an answer; others are closed. */
+enum { TURNED_AWAY_MAX = 1024 };
+
+/* Lives on after the server has dropped it, until its handle is closed. */
+struct listener {
+  uv_poll_t poll;
+  struct mw_http_server *server;
+  int fd;
+};
+
+struct mw_http_server {
+  struct mw_http_service service;
+  struct listener *listener; /* NULL where it does not listen */
+  struct mw_deadline drain, accept;
+  bool referenced;
+  bool closing;
+  int open_handles;
+};
+
+static struct mw_http_server *of_service(struct mw_http_service *service) {
+  return MW_LINKED(service, struct mw_http_server, service);
+}
+
+static void free_if_over(struct mw_http_server *server) {
+  if (!server->closing || server->open_handles > 0 || server->service.alive > 0)
+    return;
+  server->service.events->on_closed(server->service.user);
+  mw_buffer_free(&server->service.spare);
+  mw_buffer_free(&server->service.spare_block);
+  free(server);
+}
+
+static void on_left(struct mw_http_service *service) {
+  struct mw_http_server *server = of_service(service);
+  if (service->alive == 0 && service->draining && !server->closing)
+    service->events->on_empty(service->user);
+  else
+    free_if_over(server);
+}
+
+/* accepting */
+
+/* What is written is a whole answer, or all there is of it: to wait for more
+   would only be late. Unix sockets have no such option. */
+static void set_no_delay(int fd) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static int take(struct mw_http_server *server, int fd) {
+  struct mw_http_service *service = &server->service;
+  size_t most = service->limits.max_connections;
+  if (server->closing || (most && service->count >= most + TURNED_AWAY_MAX))
+    return UV_ECANCELED;
+  int error = mw_http_connection_open(service, fd);
+  if (!error && most && service->count > most)
+    mw_http_connection_turn_away(
+        mw_http_connection_of(service->connections.prev));
+  return error;
+}
+
+int mw_http_server_take(struct mw_http_server *server, int fd) {
+  set_no_delay(fd);
+  return take(server, fd);
+}
+
+static void on_listener(uv_poll_t *poll, int status, int events);
+
+/* Without descriptors or memory accepting would fail for ever. */
+static void pause_accepting(struct mw_http_server *server, int error) {
+  struct mw_http_service *service = &server->service;
+  uv_poll_stop(&server->listener->poll);
+  mw_deadline_set(&service->deadlines, &server->accept, MW_HTTP_ACCEPT_DEADLINE,
+                  uv_now(service->loop), ACCEPT_PAUSE_MS);
+  service->events->on_refused(service->user, error);
+}
+
+/* Errors of one connection that is gone already; accept(2). */
+static bool is_passing(int error) {
+  return error == ECONNABORTED || error == EINTR || error == EPROTO ||
+         error == EPERM || error == ENETDOWN || error == ENOPROTOOPT ||
+         error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
+         error == EOPNOTSUPP || error == ENETUNREACH;
+}
+
+/* Returns whether there may be more. */
+static bool accept_one(struct mw_http_server *server) {
+  int fd =
+      accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd >= 0) {
+    if (take(server, fd) < 0)
+      mw_fd_close(fd);
+    return true;
+  }
+  int error = errno;
+  if (error == EAGAIN || error == EWOULDBLOCK)
+    return false;
+  if (is_passing(error))
+    return true;
+  pause_accepting(server, -error);
+  return false;
+}
+
+static void on_listener(uv_poll_t *poll, int status, int events) {
+  struct listener *listener = MW_LINKED(poll, struct listener, poll);
+  (void)events;
+  if (status < 0) {
+    pause_accepting(listener->server, status);
+    return;
+  }
+  for (int i = 0;
+       i < ACCEPT_BATCH && listener->server && accept_one(listener->server);
+       i++)
+    ;
+}
+
+int mw_http_server_listen(struct mw_http_server *server, int fd) {
+  struct listener *listener = calloc(1, sizeof *listener);
+  if (!listener)
+    return UV_ENOMEM;
+  int error = uv_poll_init(server->service.loop, &listener->poll, fd);
+  if (error) {
+    free(listener);
+    return error;
+  }
+  listener->poll.data = NULL;
+  set_no_delay(fd); /* what is accepted inherits it */
+  listener->server = server;
+  listener->fd = fd;
+  server->listener = listener;
+  server->service.draining = false;
+  uv_poll_start(&listener->poll, UV_READABLE, on_listener);
+  mw_http_server_set_referenced(server, server->referenced);
+  return 0;
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+  free(MW_LINKED(handle, struct listener, poll));
+}
+
+static void stop_listening(struct mw_http_server *server) {
+  struct listener *listener = server->listener;
+  if (!listener)
+    return;
+  server->listener = NULL;
+  listener->server = NULL;
+  mw_deadline_clear(&server->accept);
+  uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
+  mw_fd_close(listener->fd);
+}
+
+void mw_http_server_set_referenced(struct mw_http_server *server,
+                                   bool referenced) {
+  server->referenced = referenced;
+  if (server->listener && referenced)
+    uv_ref((uv_handle_t *)&server->listener->poll);
+  else if (server->listener)
+    uv_unref((uv_handle_t *)&server->listener->poll);
+}
+
+/* connections */
+
+/* Calls it for each connection, also where it closes some. */
+static void for_each(struct mw_http_server *server,
+                     void (*call)(struct mw_http_connection *connection)) {
+  struct mw_link *list = &server->service.connections, todo;
+  mw_list_init(&todo);
+  while (!mw_list_is_empty(list)) {
+    struct mw_link *link = list->next;
+    mw_list_remove(link);
+    mw_list_append(&todo, link);
+  }
+  while (!mw_list_is_empty(&todo)) {
+    struct mw_link *link = todo.next;
+    mw_list_remove(link);
+    mw_list_append(list, link);
+    call(mw_http_connection_of(link));
+  }
+}
+
+void mw_http_server_end_idle(struct mw_http_server *server) {
+  for_each(server, mw_http_connection_end_idle);
+}
+
+void mw_http_server_end_all(struct mw_http_server *server) {
+  for_each(server, mw_http_connection_end);
+}
+
+size_t mw_http_server_count(const struct mw_http_server *server) {
+  return server->service.count;
+}
+
+void mw_http_server_drain(struct mw_http_server *server) {
+  struct mw_http_service *service = &server->service;
+  stop_listening(server);
+  service->draining = true;
+  mw_deadline_set(&service->deadlines, &server->drain, MW_HTTP_DRAIN_DEADLINE,
+                  uv_now(service->loop), service->limits.drain_timeout);
+}
+
+/* the loop */
+
+static void on_expired(void *user, struct mw_deadline *deadline) {
+  struct mw_http_server *server = user;
+  if (deadline == &server->drain)
+    mw_http_server_end_idle(server);
+  else if (deadline == &server->accept)
+    uv_poll_start(&server->listener->poll, UV_READABLE, on_listener);
+  else
+    mw_http_connection_expired(deadline);
+}
+
+/* Those that become due meanwhile have their turn next time. */
+static void go_on_with_due(uv_prepare_t *before_wait) {
+  struct mw_http_service *service =
+      MW_LINKED(before_wait, struct mw_http_service, before_wait);
+  struct mw_link todo;
+  if (mw_list_is_empty(&service->due))
+    return;
+  todo = service->due;
+  todo.next->prev = todo.prev->next = &todo;
+  mw_list_init(&service->due);
+  while (!mw_list_is_empty(&todo))
+    mw_http_connection_go_on_due(todo.next);
+}
+
+/* life */
+
+static void write_keep_alive(struct mw_http_service *service) {
+  unsigned long long seconds = service->limits.keep_alive_timeout / 1000;
+  snprintf(service->keep_alive, sizeof service->keep_alive,
+           "Connection: keep-alive\r\n");
+  if (seconds > 0)
+    snprintf(service->keep_alive, sizeof service->keep_alive,
+             "Connection: keep-alive\r\nKeep-Alive: timeout=%llu\r\n",
+             seconds % 1000000000);
+}
+
+static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
+  struct mw_http_service *service = &server->service;
+  service->loop = loop;
+  service->on_left = on_left;
+  mw_list_init(&service->connections);
+  mw_list_init(&service->due);
+  mw_deadlines_init(&service->deadlines, loop, on_expired, server);
+  uv_prepare_init(loop, &service->before_wait);
+  service->before_wait.data = NULL;
+  uv_prepare_start(&service->before_wait, go_on_with_due);
+  uv_unref((uv_handle_t *)&service->before_wait);
+  server->open_handles = 2;
+  mw_deadline_init(&server->drain);
+  mw_deadline_init(&server->accept);
+  write_keep_alive(service);
+}
+
+int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
+                        const struct mw_http_events *events, void *user,
+                        struct mw_http_server **server) {
+  struct mw_http_server *made = calloc(1, sizeof *made);
+  if (!made)
+    return UV_ENOMEM;
+  made->referenced = true;
+  made->service.limits = *limits;
+  made->service.events = events;
+  made->service.user = user;
+  init_service(made, loop);
+  *server = made;
+  return 0;
+}
+
+static void handle_closed(struct mw_http_server *server) {
+  server->open_handles--;
+  free_if_over(server);
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+  handle_closed(
+      of_service(MW_LINKED(handle, struct mw_http_service, deadlines.timer)));
+}
+
+static void on_prepare_closed(uv_handle_t *handle) {
+  handle_closed(
+      of_service(MW_LINKED(handle, struct mw_http_service, before_wait)));
+}
+
+void mw_http_server_close(struct mw_http_server *server) {
+  if (server->closing)
+    return;
+  server->closing = true;
+  stop_listening(server);
+  for_each(server, mw_http_connection_close);
+  mw_deadline_clear(&server->drain);
+  uv_close((uv_handle_t *)&server->service.deadlines.timer, on_timer_closed);
+  uv_close((uv_handle_t *)&server->service.before_wait, on_prepare_closed);
+}

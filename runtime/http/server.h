@@ -1,0 +1,58 @@
+/*
+ * An HTTP server: takes connections, from a listening descriptor or from
+ * whoever hands one over, and keeps them to its limits. Owns its connections
+ * and the listening descriptor; its handles keep `data` NULL. Lives from
+ * mw_http_server_open() to on_closed, which comes once, last, after
+ * mw_http_server_close() only. The loop's thread.
+ */
+#ifndef MW_HTTP_SERVER_H
+#define MW_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "http/events.h"
+
+struct mw_http_server;
+
+/** Opens a server that has no connections. Negative uv codes. */
+int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
+                        const struct mw_http_events *events, void *user,
+                        struct mw_http_server **server);
+
+/**
+ * Accepts what comes at a descriptor that listens, which is the server's from
+ * then on, unless this fails.
+ */
+int mw_http_server_listen(struct mw_http_server *server, int fd);
+
+/**
+ * Takes over a connected stream socket, unless this fails. Past
+ * `max_connections` it is answered 503.
+ */
+int mw_http_server_take(struct mw_http_server *server, int fd);
+
+/**
+ * Accepts no more. What is under way is answered; every answer that begins from
+ * now on is the last of its connection. Those that wait for a request are
+ * ended after `drain_timeout`. on_empty comes once none is left.
+ */
+void mw_http_server_drain(struct mw_http_server *server);
+
+/** Ends those that wait for a request, of which nothing has come. */
+void mw_http_server_end_idle(struct mw_http_server *server);
+
+/** Ends all connections at once. */
+void mw_http_server_end_all(struct mw_http_server *server);
+
+/** How many connections there are. */
+size_t mw_http_server_count(const struct mw_http_server *server);
+
+/** Whether listening keeps the loop alive; connections always do. */
+void mw_http_server_set_referenced(struct mw_http_server *server,
+                                   bool referenced);
+
+/** Ends all, at once; on_closed follows. May be called twice. */
+void mw_http_server_close(struct mw_http_server *server);
+
+#endif

@@ -1,0 +1,47 @@
+#include "http/service.h"
+
+#include <stdio.h>
+
+/* A larger buffer is not worth keeping for the next answer. */
+enum { SPARE_MAX = 65536 };
+
+static void write_date(struct mw_http_service *service) {
+  /* Not by strftime(3): the script may have set another locale. */
+  static const char days[] = "SunMonTueWedThuFriSat";
+  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  struct tm tm;
+  gmtime_r(&service->date_second, &tm);
+  int length = snprintf(service->date, sizeof service->date,
+                        "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+                        days + 3 * tm.tm_wday, tm.tm_mday % 32,
+                        months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000,
+                        tm.tm_hour % 24, tm.tm_min % 60, tm.tm_sec % 61);
+  service->date_length = (size_t)length;
+}
+
+struct mw_http_span mw_http_service_date(struct mw_http_service *service) {
+  time_t now = time(NULL);
+  if (now != service->date_second) {
+    service->date_second = now;
+    write_date(service);
+  }
+  return (struct mw_http_span){service->date, service->date_length};
+}
+
+void mw_http_service_lend(struct mw_buffer *spare, struct mw_buffer *buffer) {
+  if (buffer->capacity > 0)
+    return;
+  *buffer = *spare;
+  *spare = (struct mw_buffer){.bytes = NULL};
+}
+
+void mw_http_service_take_back(struct mw_buffer *spare,
+                               struct mw_buffer *buffer) {
+  buffer->length = 0;
+  if (spare->capacity > 0 || buffer->capacity > SPARE_MAX) {
+    mw_buffer_free(buffer);
+    return;
+  }
+  *spare = *buffer;
+  *buffer = (struct mw_buffer){.bytes = NULL};
+}

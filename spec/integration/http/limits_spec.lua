@@ -1,0 +1,159 @@
+local eventually = require "spec.support.eventually"
+local mw = require "mw"
+local raw = require "spec.support.raw_http"
+
+local function hello(_, res)
+  res:finish "hello"
+end
+
+local function serve(opts, handler)
+  return raw.serve(handler or hello, opts)
+end
+
+describe("A server's limits:", function()
+  it("a head larger than max_header_size gets 431", function()
+    local server, port = serve { max_header_size = 200 }
+    assert.equal("200", raw.statuses((raw.request(port, "GET /", "X-A: " .. ("a"):rep(100) .. "\r\n"))))
+    assert.equal("431", raw.statuses((raw.request(port, "GET /", "X-A: " .. ("a"):rep(200) .. "\r\n"))))
+    local text, err = raw.send(port, "GET /" .. ("a"):rep(1000000))
+    assert.is_nil(err)
+    assert.equal("431", raw.statuses(text))
+    raw.close(server)
+  end)
+
+  it("more than max_headers get 431", function()
+    local server, port = serve { max_headers = 5 }
+    assert.equal("200", raw.statuses((raw.request(port, "GET /", "A: b\r\nA: b\r\nA: b\r\n"))))
+    assert.equal("431", raw.statuses((raw.request(port, "GET /", "A: b\r\nA: b\r\nA: b\r\nA: b\r\n"))))
+    raw.close(server)
+  end)
+
+  it("a body longer than max_body gets 413, without 100 Continue", function()
+    local called = false
+    local server, port = serve({ max_body = 4 }, function(_, res)
+      called = true
+      res:finish()
+    end)
+    local head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+    assert.equal("413", raw.statuses((raw.send(port, head .. "\r\nhello"))))
+    assert.equal("413", raw.statuses((raw.send(port, head .. "Expect: 100-continue\r\n\r\n"))))
+    assert.is_false(called)
+    raw.close(server)
+  end)
+
+  it("a chunked body longer than max_body gets 413, and its handler an error", function()
+    local failure, pieces = nil, {}
+    local server, port = serve({ max_body = 4 }, function(req, res)
+      while true do
+        local piece, err = req:read()
+        if not piece then
+          failure = err
+          break
+        end
+        pieces[#pieces + 1] = piece
+      end
+      res:finish()
+    end)
+    local text = raw.request(port, "POST /", "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n")
+    assert.equal("413", raw.statuses(text))
+    eventually(function()
+      return failure
+    end)
+    assert.equal("ERR_HTTP_BODY_TOO_LARGE", failure.code)
+    raw.close(server)
+  end)
+
+  it("connections past max_connections get 503", function()
+    local server, port = serve { max_connections = 1 }
+    local first = raw.connect(port)
+    eventually(function()
+      return server:get_connections() == 1
+    end)
+    local text, err = raw.request(port)
+    assert.is_nil(err)
+    assert.equal("503", raw.statuses(text))
+    first:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    raw.read_until(first, "hello")
+    first:destroy()
+    eventually(function()
+      return server:get_connections() == 0
+    end)
+    assert.equal("200", raw.statuses((raw.request(port))))
+    raw.close(server)
+  end)
+
+  it("a head that does not come gets 408", function()
+    local server, port = serve { headers_timeout = 30 }
+    for _, bytes in ipairs { "", "GET / HTTP/1.1\r\nHost:" } do
+      local text, err = raw.send(port, bytes)
+      assert.is_nil(err)
+      assert.equal("408", raw.statuses(text))
+    end
+    raw.close(server)
+  end)
+
+  it("a head that trickles gets 408", function()
+    local server, port = serve { headers_timeout = 50 }
+    local socket = raw.connect(port)
+    socket:on("error", function() end)
+    local timer = mw.timers.set_interval(function()
+      socket:write "X"
+    end, 5)
+    assert.equal("408", raw.statuses((raw.read_until(socket, "408"))))
+    mw.timers.clear_interval(timer)
+    socket:destroy()
+    raw.close(server)
+  end)
+
+  it("a body that does not come gets 408, and its handler an error", function()
+    local failure
+    local server, port = serve({ request_timeout = 40 }, function(req)
+      failure = select(2, req:body())
+    end)
+    local text = raw.request(port, "POST /", "Content-Length: 5\r\n", "he")
+    assert.equal("408", raw.statuses(text))
+    eventually(function()
+      return failure
+    end)
+    assert.equal("ETIMEDOUT", failure.code)
+    raw.close(server)
+  end)
+
+  it("a connection without a next request is ended after keep_alive_timeout", function()
+    local server, port = serve { keep_alive_timeout = 30 }
+    local text, err = raw.send(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert.is_nil(err)
+    assert.equal("200", raw.statuses(text))
+    raw.close(server)
+  end)
+
+  it("a handler may take its time", function()
+    local server, port = serve({ headers_timeout = 10, request_timeout = 10, keep_alive_timeout = 10 }, function(_, res)
+      mw.sleep(50)
+      res:finish "late"
+    end)
+    assert.equal("late", raw.body_of(raw.request(port)))
+    raw.close(server)
+  end)
+
+  it("requests that nobody reads the answers of are bounded", function()
+    local count = 0
+    local server, port = serve({}, function(_, res)
+      count = count + 1
+      res:finish(("x"):rep(10000))
+    end)
+    local socket = raw.connect(port)
+    socket:on("error", function() end)
+    socket:write(("GET / HTTP/1.1\r\nHost: x\r\n\r\n"):rep(20000))
+    local before
+    eventually(function()
+      local same = before == count and count > 0
+      before = count
+      mw.sleep(20)
+      return same
+    end)
+    assert.is_true(count < 5000, tostring(count))
+    socket:destroy()
+    raw.close(server)
+  end)
+end)

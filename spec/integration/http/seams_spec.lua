@@ -1,0 +1,155 @@
+-- What the cluster and others need of HTTP servers.
+
+local eventually = require "spec.support.eventually"
+local http = require "mw.http"
+local net = require "mw.net"
+local raw = require "spec.support.raw_http"
+local run_mwrun = require "spec.support.run_mwrun"
+local uv = require "luv"
+
+local function hello(_, res)
+  res:finish "hello"
+end
+
+describe("An HTTP server", function()
+  after_each(function()
+    net.set_listen_provider(nil)
+  end)
+
+  it("listens by what the provider gives", function()
+    local asked
+    net.set_listen_provider(function(server, what, done)
+      asked = { server = server, port = what.port }
+      done(nil, assert(net._bind_listener(what)))
+    end)
+    local server, port = raw.serve(hello)
+    assert.equal(server, asked.server)
+    assert.equal("hello", raw.body_of(raw.request(port)))
+    raw.close(server)
+  end)
+
+  it("takes connections from an object that has no descriptor", function()
+    local is_closed
+    net.set_listen_provider(function(_, what, done)
+      local handle = assert(net._bind_listener(what))
+      done(nil, {
+        listen = function(_, backlog, callback)
+          return handle:listen(backlog, callback)
+        end,
+        accept = function(_, client)
+          return handle:accept(client)
+        end,
+        getsockname = function()
+          return handle:getsockname()
+        end,
+        get_type = function()
+          return "tcp"
+        end,
+        is_closing = function()
+          return is_closed
+        end,
+        close = function()
+          is_closed = true
+          handle:close()
+        end,
+        ref = function() end,
+        unref = function() end,
+      })
+    end)
+    local server, port = raw.serve(hello)
+    assert.equal("hello", raw.body_of(raw.request(port)))
+    raw.close(server)
+    assert.is_true(is_closed)
+  end)
+
+  it("takes a connection that is a descriptor", function()
+    local server = http.create_server(hello)
+    local pair = uv.socketpair("stream", nil, {}, {})
+    assert.is_true(server:_take_descriptor(pair[1]))
+    assert.equal(1, server:get_connections())
+    local socket = net.Socket.new { fd = pair[2] }
+    socket:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert.equal("hello", raw.body_of((raw.read_until(socket))))
+    socket:destroy()
+    eventually(function()
+      return server:get_connections() == 0
+    end)
+    raw.close(server)
+  end)
+
+  it("goes on once there are descriptors again", function()
+    local result = run_mwrun {
+      "-e",
+      [[
+        local mw, http, net = require "mw", require "mw.http", require "mw.net"
+        local drops = 0
+        local server = http.create_server(function(_, res) res:finish "hello" end)
+        server:on("drop", function(what) drops = drops + 1 assert(what.error.code == "EMFILE") end)
+        server:listen(0, "127.0.0.1")
+        -- It has its descriptor at once, and is connected by the kernel alone.
+        local uv, text = require "luv", ""
+        local client = uv.new_tcp()
+        client:connect("127.0.0.1", server:address().port, function() end)
+        local held = {}
+        local file
+        repeat
+          file = io.open "/dev/null"
+          held[#held + 1] = file
+        until not file
+        mw.sleep(50)
+        assert(drops > 0, "no drop")
+        for _, each in ipairs(held) do each:close() end
+        client:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        client:read_start(function(_, piece)
+          text = text .. (piece or "")
+          if not piece then client:close() end
+        end)
+        while not client:is_closing() do mw.sleep(5) end
+        io.write(text:match "hello$")
+        server:close()
+      ]],
+    }
+    assert.equal("", result.stderr)
+    assert.equal("hello", result.stdout)
+  end)
+
+  it("ends with the process, whatever it does", function()
+    local result = run_mwrun {
+      "-e",
+      [[
+        local mw, http, net = require "mw", require "mw.http", require "mw.net"
+        local server = http.create_server(function(req, res)
+          if req.url == "/exit" then os.exit(3) end
+          res:write "x"
+          res:wait "never"
+        end)
+        server:listen(0, "127.0.0.1")
+        for _, path in ipairs { "/wait", "/body", "/exit" } do
+          local socket = net.connect(server:address().port, "127.0.0.1")
+          socket:wait "connect"
+          socket:write("POST " .. path .. " HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+          mw.sleep(5)
+        end
+        mw.sleep(1000)
+      ]],
+    }
+    assert.equal("", result.stderr)
+    assert.equal(3, result.status)
+  end)
+
+end)
+
+describe("mw.core.http", function()
+  it("keeps its servers where it is opened again", function()
+    local server, port = raw.serve(hello)
+    local socket = raw.connect(port)
+    package.loaded["mw.core.http"] = nil
+    require "mw.core.http"
+    collectgarbage()
+    collectgarbage()
+    socket:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert.equal("hello", raw.body_of((raw.read_until(socket))))
+    socket:destroy()
+    raw.close(server)
+  end)
+end)
