@@ -314,25 +314,28 @@ static struct mw_http_server *check_server(lua_State *L) {
   return ((struct server_box *)luaL_checkudata(L, 1, SERVER_TYPE))->server;
 }
 
-static int with_fd(lua_State *L,
-                   int (*call)(struct mw_http_server *server, int fd)) {
-  struct mw_http_server *server = check_server(L);
-  int fd = (int)luaL_checkinteger(L, 2);
-  int error = server ? call(server, fd) : UV_EBADF;
+static int push_result(lua_State *L, int error) {
   if (error)
     return push_failure(L, error);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-/* listen(fd) -> true | nil, errname: accepts; takes the descriptor over. */
+/* listen(fd, exclusive) -> true | nil, errname: accepts; takes the descriptor
+   over. */
 static int server_listen(lua_State *L) {
-  return with_fd(L, mw_http_server_listen);
+  struct mw_http_server *server = check_server(L);
+  int fd = (int)luaL_checkinteger(L, 2);
+  bool exclusive = lua_toboolean(L, 3);
+  return push_result(L, server ? mw_http_server_listen(server, fd, exclusive)
+                               : UV_EBADF);
 }
 
 /* take(fd) -> true | nil, errname: a connection, taken over. */
 static int server_take(lua_State *L) {
-  return with_fd(L, mw_http_server_take);
+  struct mw_http_server *server = check_server(L);
+  int fd = (int)luaL_checkinteger(L, 2);
+  return push_result(L, server ? mw_http_server_take(server, fd) : UV_EBADF);
 }
 
 static int with_server(lua_State *L,

@@ -1,6 +1,5 @@
 #include "http/server.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -10,28 +9,18 @@
 #include "base/fd.h"
 #include "http/connection.h"
 #include "http/service.h"
-
-/* How many are accepted before others have their turn, and how long none is
-   where there are no descriptors left. */
-enum { ACCEPT_BATCH = 64, ACCEPT_PAUSE_MS = 100 };
+#include "net/acceptor.h"
 
 /* Past the limit so many more get an answer; others are closed. */
 enum { TURNED_AWAY_MAX = 1024 };
 
-/* Lives on after the server has dropped it, until its handle is closed. */
-struct listener {
-  uv_poll_t poll;
-  struct mw_http_server *server;
-  int fd;
-};
-
 struct mw_http_server {
   struct mw_http_service service;
-  struct listener *listener; /* NULL where it does not listen */
-  struct mw_deadline drain, accept;
+  struct mw_acceptor *acceptor; /* NULL where it does not listen */
+  struct mw_deadline drain;
   bool referenced;
   bool closing;
-  int open_handles;
+  int open_handles; /* those of acceptors that still close too */
 };
 
 static struct mw_http_server *of_service(struct mw_http_service *service) {
@@ -55,7 +44,7 @@ static void on_left(struct mw_http_service *service) {
     free_if_over(server);
 }
 
-/* accepting */
+/* taking connections */
 
 /* What is written is a whole answer, or all there is of it: to wait for more
    would only be late. Unix sockets have no such option. */
@@ -81,98 +70,56 @@ int mw_http_server_take(struct mw_http_server *server, int fd) {
   return take(server, fd);
 }
 
-static void on_listener(uv_poll_t *poll, int status, int events);
-
-/* Without descriptors or memory accepting would fail for ever. */
-static void pause_accepting(struct mw_http_server *server, int error) {
-  struct mw_http_service *service = &server->service;
-  uv_poll_stop(&server->listener->poll);
-  mw_deadline_set(&service->deadlines, &server->accept, MW_HTTP_ACCEPT_DEADLINE,
-                  uv_now(service->loop), ACCEPT_PAUSE_MS);
-  service->events->on_refused(service->user, error);
+static void on_connection(void *user, int fd) {
+  if (take(user, fd) < 0)
+    mw_fd_close(fd);
 }
 
-/* Errors of one connection that is gone already; accept(2). */
-static bool is_passing(int error) {
-  return error == ECONNABORTED || error == EINTR || error == EPROTO ||
-         error == EPERM || error == ENETDOWN || error == ENOPROTOOPT ||
-         error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
-         error == EOPNOTSUPP || error == ENETUNREACH;
+static void on_refused(void *user, int error) {
+  struct mw_http_server *server = user;
+  server->service.events->on_refused(server->service.user, error);
 }
 
-/* Returns whether there may be more. */
-static bool accept_one(struct mw_http_server *server) {
-  int fd =
-      accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd >= 0) {
-    if (take(server, fd) < 0)
-      mw_fd_close(fd);
-    return true;
-  }
-  int error = errno;
-  if (error == EAGAIN || error == EWOULDBLOCK)
-    return false;
-  if (is_passing(error))
-    return true;
-  pause_accepting(server, -error);
-  return false;
+static void handle_closed(struct mw_http_server *server) {
+  server->open_handles--;
+  free_if_over(server);
 }
 
-static void on_listener(uv_poll_t *poll, int status, int events) {
-  struct listener *listener = MW_LINKED(poll, struct listener, poll);
-  (void)events;
-  if (status < 0) {
-    pause_accepting(listener->server, status);
-    return;
-  }
-  for (int i = 0;
-       i < ACCEPT_BATCH && listener->server && accept_one(listener->server);
-       i++)
-    ;
+static void on_acceptor_closed(void *user) {
+  handle_closed(user);
 }
 
-int mw_http_server_listen(struct mw_http_server *server, int fd) {
-  struct listener *listener = calloc(1, sizeof *listener);
-  if (!listener)
-    return UV_ENOMEM;
-  int error = uv_poll_init(server->service.loop, &listener->poll, fd);
-  if (error) {
-    free(listener);
+static const struct mw_acceptor_events acceptor_events = {
+    .on_connection = on_connection,
+    .on_refused = on_refused,
+    .on_closed = on_acceptor_closed,
+};
+
+int mw_http_server_listen(struct mw_http_server *server, int fd,
+                          bool exclusive) {
+  int error = mw_acceptor_open(server->service.loop, fd, exclusive,
+                               &acceptor_events, server, &server->acceptor);
+  if (error)
     return error;
-  }
-  listener->poll.data = NULL;
   set_no_delay(fd); /* what is accepted inherits it */
-  listener->server = server;
-  listener->fd = fd;
-  server->listener = listener;
+  server->open_handles++;
   server->service.draining = false;
-  uv_poll_start(&listener->poll, UV_READABLE, on_listener);
-  mw_http_server_set_referenced(server, server->referenced);
+  mw_acceptor_set_referenced(server->acceptor, server->referenced);
+  mw_acceptor_start(server->acceptor);
   return 0;
 }
 
-static void on_listener_closed(uv_handle_t *handle) {
-  free(MW_LINKED(handle, struct listener, poll));
-}
-
 static void stop_listening(struct mw_http_server *server) {
-  struct listener *listener = server->listener;
-  if (!listener)
-    return;
-  server->listener = NULL;
-  listener->server = NULL;
-  mw_deadline_clear(&server->accept);
-  uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
-  mw_fd_close(listener->fd);
+  if (server->acceptor)
+    mw_acceptor_close(server->acceptor);
+  server->acceptor = NULL;
 }
 
 void mw_http_server_set_referenced(struct mw_http_server *server,
                                    bool referenced) {
   server->referenced = referenced;
-  if (server->listener && referenced)
-    uv_ref((uv_handle_t *)&server->listener->poll);
-  else if (server->listener)
-    uv_unref((uv_handle_t *)&server->listener->poll);
+  if (server->acceptor)
+    mw_acceptor_set_referenced(server->acceptor, referenced);
 }
 
 /* connections */
@@ -221,8 +168,6 @@ static void on_expired(void *user, struct mw_deadline *deadline) {
   struct mw_http_server *server = user;
   if (deadline == &server->drain)
     mw_http_server_end_idle(server);
-  else if (deadline == &server->accept)
-    uv_poll_start(&server->listener->poll, UV_READABLE, on_listener);
   else
     mw_http_connection_expired(deadline);
 }
@@ -266,7 +211,6 @@ static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
   uv_unref((uv_handle_t *)&service->before_wait);
   server->open_handles = 2;
   mw_deadline_init(&server->drain);
-  mw_deadline_init(&server->accept);
   write_keep_alive(service);
 }
 
@@ -283,11 +227,6 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
   init_service(made, loop);
   *server = made;
   return 0;
-}
-
-static void handle_closed(struct mw_http_server *server) {
-  server->open_handles--;
-  free_if_over(server);
 }
 
 static void on_timer_closed(uv_handle_t *handle) {

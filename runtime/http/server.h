@@ -22,9 +22,10 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
 
 /**
  * Accepts what comes at a descriptor that listens, which is the server's from
- * then on, unless this fails.
+ * then on, unless this fails; `exclusive` as of mw_acceptor_open().
  */
-int mw_http_server_listen(struct mw_http_server *server, int fd);
+int mw_http_server_listen(struct mw_http_server *server, int fd,
+                          bool exclusive);
 
 /**
  * Takes over a connected stream socket, unless this fails. Past

@@ -16,7 +16,8 @@ end
 local c_order = {
   "version embedded_files", -- made by the build
   "base",
-  "http ipc net process",
+  "net",
+  "http ipc process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -48,7 +49,7 @@ local c_privileges = {
   { header = "^http_parser%.h$", users = words "http/parser" },
   { header = "^sys/un%.h$", users = words "net" },
   { header = "^sys/wait%.h$", users = words "process" },
-  { header = "^sys/epoll%.h$", users = words "base" },
+  { header = "^sys/epoll%.h$", users = words "base net" },
 }
 
 -- Lua: what lua/mw/ holds.

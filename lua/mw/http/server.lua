@@ -257,7 +257,8 @@ function Server:_count()
   return self._connections + (self._engine and self._engine:count() or 0)
 end
 
--- A handle of luv shares its descriptor; any other object accepts by itself.
+-- What has a descriptor shares it; any other object accepts by itself. Where the
+-- field `exclusive` is true, other processes wait at the same socket.
 function Server:_start_accepting(handle, backlog)
   local number = handle.fileno and handle:fileno()
   if not number then
@@ -270,7 +271,7 @@ function Server:_start_accepting(handle, backlog)
   end
   local copy = assert(fd.dup(number))
   fd.set_nonblocking(copy, true)
-  local ok, refusal = engine(self):listen(copy)
+  local ok, refusal = engine(self):listen(copy, handle.exclusive == true)
   if not ok then
     fd.close(copy)
   end
