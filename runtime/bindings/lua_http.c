@@ -310,8 +310,12 @@ static int http_open(lua_State *L) {
   return push_failure(L, error);
 }
 
+struct mw_http_server *mw_http_server_at(lua_State *L, int index) {
+  return ((struct server_box *)luaL_checkudata(L, index, SERVER_TYPE))->server;
+}
+
 static struct mw_http_server *check_server(lua_State *L) {
-  return ((struct server_box *)luaL_checkudata(L, 1, SERVER_TYPE))->server;
+  return mw_http_server_at(L, 1);
 }
 
 static int push_result(lua_State *L, int error) {

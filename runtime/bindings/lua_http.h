@@ -11,6 +11,11 @@
 /** Opens mw.core.http. */
 int luaopen_mw_core_http(lua_State *L);
 
+struct mw_http_server;
+
+/** The engine's server in the object at the index; NULL where it is closed. */
+struct mw_http_server *mw_http_server_at(lua_State *L, int index);
+
 /** Closes all servers, at the end of the process; nothing of Lua runs. */
 void mw_http_servers_close(lua_State *L);
 

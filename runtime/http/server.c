@@ -150,6 +150,14 @@ void mw_http_server_end_all(struct mw_http_server *server) {
   for_each(server, mw_http_connection_end);
 }
 
+size_t mw_http_server_room(const struct mw_http_server *server) {
+  size_t most = server->service.limits.max_connections;
+  size_t count = server->service.count;
+  if (!most)
+    return SIZE_MAX;
+  return count < most ? most - count : 0;
+}
+
 size_t mw_http_server_count(const struct mw_http_server *server) {
   return server->service.count;
 }

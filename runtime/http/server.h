@@ -46,6 +46,9 @@ void mw_http_server_end_idle(struct mw_http_server *server);
 /** Ends all connections at once. */
 void mw_http_server_end_all(struct mw_http_server *server);
 
+/** How many more fit before `max_connections`; SIZE_MAX without a limit. */
+size_t mw_http_server_room(const struct mw_http_server *server);
+
 /** How many connections there are. */
 size_t mw_http_server_count(const struct mw_http_server *server);
 

@@ -29,6 +29,7 @@ local c_order = {
 -- Headers in which a folder shows itself to the others; a folder that is not
 -- named here shows all.
 local c_doors = {
+  cluster = words "dispatcher handoff intake policy",
   http = words "body connection header_block parser server",
   ipc = words "channel inherited",
   process = words "limits parent_death reaper spawn_options spawn_sync tree",
@@ -45,7 +46,7 @@ local c_privileges = {
   { header = "^unistd%.h$", users = words "base ipc process bindings/lua_interrupt bindings/lua_system program" },
   { header = "^fcntl%.h$", users = words "base ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
-  { header = "^sys/socket%.h$", users = words "base http ipc net process" },
+  { header = "^sys/socket%.h$", users = words "base cluster http ipc net process" },
   { header = "^http_parser%.h$", users = words "http/parser" },
   { header = "^sys/un%.h$", users = words "net" },
   { header = "^sys/wait%.h$", users = words "process" },
