@@ -153,6 +153,11 @@ function Channel:tell_in_turn(envelope)
   self._sender:tell_in_turn(envelope)
 end
 
+--- Brings out at once what waits, as far as the kernel takes it.
+function Channel:flush()
+  self._core:drain(0)
+end
+
 --- Whether the kernel has taken all up to an offset.
 ---@param offset integer
 ---@return boolean

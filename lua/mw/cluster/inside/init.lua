@@ -63,6 +63,7 @@ function M.start(identity)
   watch_channel(worker, module)
   listening.start(worker._link)
   worker._link:send { act = "online" }
+  process.channel:flush() -- the script may take long before it returns to the loop
   return module
 end
 
