@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "bindings/lua_call.h"
+#include "bindings/lua_channel.h"
 #include "repl.h"
 #include "state.h"
 #include "version.h"
@@ -178,6 +179,15 @@ static bool run_options(lua_State *L, char **argv, int script) {
   return true;
 }
 
+/* A worker of a cluster is one from the start, whatever its script requires. */
+static bool run_worker_side(lua_State *L) {
+  if (!mw_channel_is_workers(L))
+    return true;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mw.cluster");
+  return call(L, 1, 0);
+}
+
 static bool run_init(lua_State *L) {
   const char *name = "=LUA_INIT_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR;
   const char *code = getenv(name + 1);
@@ -229,6 +239,8 @@ static enum mw_cli_outcome run_repl(lua_State *L) {
 
 static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
                                    int argc, char **argv) {
+  if (!run_worker_side(L))
+    return MW_CLI_FAIL;
   if (!options->ignore_environment && !run_init(L))
     return MW_CLI_FAIL;
   if (!run_options(L, argv, options->script))

@@ -56,7 +56,7 @@ local c_privileges = {
 -- Lua: what lua/mw/ holds.
 local lua_order = {
   "error",
-  "exit json msgpack options tick",
+  "exit json msgpack options providers tick",
   "timers",
   "task",
   "emitter",
@@ -65,13 +65,16 @@ local lua_order = {
   "ipc",
   "process",
   "child_process http",
+  "cluster",
   "mw",
 }
 
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
+  ["mw.child_process.arguments"] = words "cluster",
   ["mw.ipc.channel"] = words "child_process process",
   ["mw.ipc.descriptor"] = words "process",
+  ["mw.process.parent"] = words "cluster",
   ["mw.process.signals"] = words "child_process",
   ["mw.stream.handle"] = words "child_process ipc net",
   ["mw.stream.readable"] = words "process",
@@ -84,7 +87,7 @@ local lua_privileges = {
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process http ipc net process stream",
+  ["mw.core.fd"] = words "child_process cluster http ipc net process stream",
   ["mw.core.http"] = words "http",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",

@@ -10,6 +10,7 @@ local failure = require "mw.net.failure"
 local listener = require "mw.net.listener"
 local look_up = require "mw.net.look_up"
 local native = require "mw.net.native"
+local providers = require "mw.providers"
 local task = require "mw.task"
 local tick = require "mw.tick"
 local timers = require "mw.timers"
@@ -21,9 +22,6 @@ local Server = emitter.class "mw.net.server"
 
 ---@alias mw.ListenProvider fun(server: mw.Server, what: mw.ListenTarget, done: fun(err: mw.Error?, handle: any))
 
----@type mw.ListenProvider?
-local provider
-
 --- Replaces the way in which listen() comes by its handle: `fn(server, what,
 --- done)` calls `done(err, handle)` once, at once or later. The handle is bound
 --- or listens already; it is of luv, or an object with the methods listen
@@ -32,7 +30,7 @@ local provider
 --- listen() gave go past it.
 ---@param fn? mw.ListenProvider none where nil
 function Server.set_listen_provider(fn)
-  provider = fn
+  providers.listen = fn
 end
 
 --- Prepares a server of this class or of one that adds to it.
@@ -269,7 +267,7 @@ local function is_current(self, attempt)
 end
 
 local function asks_provider(what)
-  return provider and not what.exclusive and not what.reuse_port and not what.handle
+  return providers.listen and not what.exclusive and not what.reuse_port and not what.handle
 end
 
 local function open(self, what, attempt)
@@ -284,7 +282,7 @@ local function open(self, what, attempt)
     begin(self, what, handle)
   end
   if asks_provider(what) then
-    provider(self, what, done)
+    providers.listen(self, what, done)
   else
     local handle, err = listener.bind(what)
     done(err, handle)
