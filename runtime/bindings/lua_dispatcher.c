@@ -15,7 +15,7 @@
 
 /* User values. */
 enum { ON_END = 1 };
-enum { ON_REFUSED = 1, PICK };
+enum { PICK = 1 };
 
 /* Live until on_closed. */
 struct outlet_box {
@@ -117,16 +117,6 @@ static int outlet_close(lua_State *L) {
 
 /* dispatchers */
 
-static void on_refused(void *user, int error) {
-  struct dispatcher_box *box = user;
-  char name[MW_ERROR_NAME_SIZE];
-  if (!lua_checkstack(box->main, 8))
-    return;
-  mw_live_push_user_value(box->main, box, ON_REFUSED);
-  lua_pushstring(box->main, mw_error_name(error, name));
-  mw_call(box->main, 1, 0, 0);
-}
-
 /* Pushes the outlets that may be picked, as a list. */
 static void push_candidates(lua_State *L, struct mw_dispatcher *dispatcher,
                             const struct mw_connection *connection) {
@@ -179,7 +169,6 @@ static void on_dispatcher_closed(void *user) {
 }
 
 static const struct mw_dispatcher_events dispatcher_events = {
-    .on_refused = on_refused,
     .on_pick = on_pick,
     .on_closed = on_dispatcher_closed,
 };
@@ -190,22 +179,20 @@ static const struct mw_policy *check_policy(lua_State *L, int index) {
   return policy;
 }
 
-/* dispatcher(fd, key, policy, on_refused[, pick]) -> dispatcher | nil, errname.
-   The descriptor is its own from then on. pick(outlets, fd) -> outlet. */
+/* dispatcher(fd, key, policy[, pick]) -> dispatcher | nil, errname. The
+   descriptor is its own from then on. pick(outlets, fd) -> outlet, for the
+   policy "custom". */
 static int new_dispatcher(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   uint32_t key = (uint32_t)luaL_checkinteger(L, 2);
   const struct mw_policy *policy = check_policy(L, 3);
-  luaL_checktype(L, 4, LUA_TFUNCTION);
-  lua_settop(L, 5);
+  lua_settop(L, 4);
   struct dispatcher_box *box = lua_newuserdatauv(L, sizeof *box, PICK);
   *box = (struct dispatcher_box){.main = mw_calls(L)->main};
   luaL_setmetatable(L, DISPATCHER_TYPE);
-  for (int value = ON_REFUSED; value <= PICK; value++) {
-    lua_pushvalue(L, 3 + value);
-    lua_setiuservalue(L, 6, value);
-  }
-  lua_pushvalue(L, 6);
+  lua_pushvalue(L, 4);
+  lua_setiuservalue(L, 5, PICK);
+  lua_pushvalue(L, 5);
   mw_live_put(L, box);
   int error = mw_dispatcher_open(mw_loop(L), fd, key, policy,
                                  &dispatcher_events, box, &box->dispatcher);
@@ -236,6 +223,14 @@ static int dispatcher_remove(lua_State *L) {
   struct outlet_box *other = check_outlet(L, 2);
   if (box->dispatcher && other->outlet)
     mw_dispatcher_remove(box->dispatcher, other->outlet);
+  return 0;
+}
+
+/* set_paused(boolean): whether it accepts nothing for now */
+static int dispatcher_set_paused(lua_State *L) {
+  struct dispatcher_box *box = check_dispatcher(L);
+  if (box->dispatcher)
+    mw_dispatcher_set_paused(box->dispatcher, lua_toboolean(L, 2));
   return 0;
 }
 
@@ -306,6 +301,7 @@ int luaopen_mw_core_dispatcher(lua_State *L) {
   static const luaL_Reg dispatcher_methods[] = {
       {"add", dispatcher_add},
       {"remove", dispatcher_remove},
+      {"set_paused", dispatcher_set_paused},
       {"close", dispatcher_close},
       {NULL, NULL},
   };

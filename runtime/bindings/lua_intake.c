@@ -21,22 +21,21 @@ enum { ON_END = 1 };
 /* User values of a server: one of mw.core.http; or functions. */
 enum { HTTP_SERVER = 1, ROOM = 1, OPEN, TAKE };
 
-/* User values of an acceptor. */
-enum { ON_CONNECTION = 1, ON_REFUSED };
-
 /* Live until on_closed. */
 struct intake_box {
   struct mw_intake *intake; /* NULL once it is closed */
   lua_State *main;
 };
 
-struct acceptor_box {
-  struct mw_acceptor *acceptor; /* NULL once it is closed */
-  lua_State *main;
-};
-
 /* Live until `released`. */
 struct server_box {
+  lua_State *main;
+  const struct mw_sink *sink;
+};
+
+struct acceptor_box {
+  struct mw_acceptor *acceptor; /* NULL once it is closed */
+  struct server_box *server;
   lua_State *main;
 };
 
@@ -184,32 +183,33 @@ static void set_functions(lua_State *L, int table, int box) {
   }
 }
 
-/* Makes the box of the server at index 3, live from now on. */
-static struct server_box *new_server(lua_State *L) {
+/* Makes the box of a server, live from now on: one of mw.core.http, or a table
+   of functions: room() -> how many more, open() -> how many, take(fd). */
+static struct server_box *new_server(lua_State *L, int index) {
   struct server_box *box = lua_newuserdatauv(L, sizeof *box, TAKE);
-  *box = (struct server_box){.main = mw_calls(L)->main};
-  if (lua_istable(L, 3)) {
-    set_functions(L, 3, 4);
+  int self = lua_gettop(L);
+  *box = (struct server_box){.main = mw_calls(L)->main, .sink = &http_sink};
+  if (lua_istable(L, index)) {
+    box->sink = &lua_sink;
+    set_functions(L, index, self);
   } else {
-    mw_http_server_at(L, 3); /* raises for anything else */
-    lua_pushvalue(L, 3);
-    lua_setiuservalue(L, 4, HTTP_SERVER);
+    mw_http_server_at(L, index); /* raises for anything else */
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, self, HTTP_SERVER);
   }
   mw_live_put(L, box);
   return box;
 }
 
-/* serve(key, server) -> true | nil, errname: a server of mw.core.http, or a
-   table of functions: room() -> how many more, open() -> how many, take(fd) */
+/* serve(key, server) -> true | nil, errname: what comes for the key is the
+   server's. */
 static int intake_serve(lua_State *L) {
   struct intake_box *box = check_intake(L);
   uint32_t key = (uint32_t)luaL_checkinteger(L, 2);
-  lua_settop(L, 3);
   if (!box->intake)
     return push_failure(L, UV_EBADF);
-  const struct mw_sink *sink = lua_istable(L, 3) ? &lua_sink : &http_sink;
-  struct server_box *server = new_server(L);
-  int error = mw_intake_serve(box->intake, key, sink, server);
+  struct server_box *server = new_server(L, 3);
+  int error = mw_intake_serve(box->intake, key, server->sink, server);
   if (!error) {
     lua_pushboolean(L, true);
     return 1;
@@ -252,29 +252,22 @@ static int intake_close(lua_State *L) {
 /* acceptors */
 
 static void on_connection(void *user, int fd) {
-  struct acceptor_box *box = user;
-  if (!lua_checkstack(box->main, 8)) {
-    mw_fd_close(fd);
-    return;
-  }
-  mw_live_push_user_value(box->main, box, ON_CONNECTION);
-  lua_pushinteger(box->main, fd);
-  mw_call(box->main, 1, 0, 0);
+  struct server_box *server = ((struct acceptor_box *)user)->server;
+  server->sink->take(server, fd);
 }
 
+/* What could not be accepted waits in the kernel: there is nobody to tell. */
 static void on_refused(void *user, int error) {
-  struct acceptor_box *box = user;
-  char name[MW_ERROR_NAME_SIZE];
-  if (!lua_checkstack(box->main, 8))
-    return;
-  mw_live_push_user_value(box->main, box, ON_REFUSED);
-  lua_pushstring(box->main, mw_error_name(error, name));
-  mw_call(box->main, 1, 0, 0);
+  (void)user;
+  (void)error;
 }
 
 static void on_acceptor_closed(void *user) {
-  if (lua_checkstack(((struct acceptor_box *)user)->main, 8))
-    mw_live_drop(((struct acceptor_box *)user)->main, user);
+  struct acceptor_box *box = user;
+  if (!lua_checkstack(box->main, 8))
+    return;
+  released(box->server);
+  mw_live_drop(box->main, box);
 }
 
 static const struct mw_acceptor_events acceptor_events = {
@@ -283,34 +276,44 @@ static const struct mw_acceptor_events acceptor_events = {
     .on_closed = on_acceptor_closed,
 };
 
-/* acceptor(fd, exclusive, on_connection, on_refused) -> acceptor
-   | nil, errname: accepts at once; the descriptor is its own. */
+/* acceptor(fd, exclusive, server) -> acceptor | nil, errname: gives
+   the server what comes at a listening descriptor, its own from then on, once
+   it is started. */
 static int new_acceptor(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
-  luaL_checktype(L, 3, LUA_TFUNCTION);
-  luaL_checktype(L, 4, LUA_TFUNCTION);
-  lua_settop(L, 4);
-  struct acceptor_box *box = lua_newuserdatauv(L, sizeof *box, ON_REFUSED);
+  lua_settop(L, 3);
+  struct acceptor_box *box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = (struct acceptor_box){.main = mw_calls(L)->main};
   luaL_setmetatable(L, ACCEPTOR_TYPE);
-  for (int value = ON_CONNECTION; value <= ON_REFUSED; value++) {
-    lua_pushvalue(L, 2 + value);
-    lua_setiuservalue(L, 5, value);
-  }
-  lua_pushvalue(L, 5);
+  box->server = new_server(L, 3);
+  lua_pushvalue(L, 4);
   mw_live_put(L, box);
   int error = mw_acceptor_open(mw_loop(L), fd, lua_toboolean(L, 2),
                                &acceptor_events, box, &box->acceptor);
-  if (error) {
-    mw_live_drop(L, box);
-    return push_failure(L, error);
-  }
-  mw_acceptor_start(box->acceptor);
-  return 1;
+  if (!error)
+    return 1;
+  on_acceptor_closed(box);
+  return push_failure(L, error);
 }
 
 static struct acceptor_box *check_acceptor(lua_State *L) {
   return luaL_checkudata(L, 1, ACCEPTOR_TYPE);
+}
+
+/* start(): accepts */
+static int acceptor_start(lua_State *L) {
+  struct acceptor_box *box = check_acceptor(L);
+  if (box->acceptor)
+    mw_acceptor_start(box->acceptor);
+  return 0;
+}
+
+/* stop(): what comes waits in the kernel, for others too */
+static int acceptor_stop(lua_State *L) {
+  struct acceptor_box *box = check_acceptor(L);
+  if (box->acceptor)
+    mw_acceptor_stop(box->acceptor);
+  return 0;
 }
 
 /* set_referenced(boolean) */
@@ -363,6 +366,8 @@ int luaopen_mw_core_intake(lua_State *L) {
       {NULL, NULL},
   };
   static const luaL_Reg acceptor_methods[] = {
+      {"start", acceptor_start},
+      {"stop", acceptor_stop},
       {"set_referenced", acceptor_set_referenced},
       {"close", acceptor_close},
       {NULL, NULL},

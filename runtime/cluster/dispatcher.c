@@ -24,7 +24,7 @@ struct mw_dispatcher {
   struct mw_link members;
   struct mw_link waiting; /* connections, in order */
   size_t waiting_count;
-  bool accepting, closing;
+  bool accepting, paused, closing;
 };
 
 #define OWNER(handle, member) MW_LINKED(handle, struct mw_dispatcher, member)
@@ -134,15 +134,16 @@ static void update(struct mw_dispatcher *dispatcher) {
   if (dispatcher->closing)
     return;
   bool active = has_active_member(dispatcher);
-  bool has_room = dispatcher->waiting_count < WAITING_MAX;
+  bool accepts =
+      active && !dispatcher->paused && dispatcher->waiting_count < WAITING_MAX;
   if (dispatcher->waiting_count > 0 && active)
     uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
   else
     uv_timer_stop(&dispatcher->retry);
-  if (dispatcher->accepting == (active && has_room))
+  if (dispatcher->accepting == accepts)
     return;
-  dispatcher->accepting = !dispatcher->accepting;
-  if (dispatcher->accepting)
+  dispatcher->accepting = accepts;
+  if (accepts)
     mw_acceptor_start(dispatcher->acceptor);
   else
     mw_acceptor_stop(dispatcher->acceptor);
@@ -207,9 +208,10 @@ static void on_connection(void *user, int fd) {
   uv_check_start(&dispatcher->flusher, on_flush);
 }
 
+/* What could not be accepted waits in the kernel: there is nobody to tell. */
 static void on_refused(void *user, int error) {
-  struct mw_dispatcher *dispatcher = user;
-  dispatcher->events->on_refused(dispatcher->user, error);
+  (void)user;
+  (void)error;
 }
 
 /* members */
@@ -254,6 +256,11 @@ int mw_dispatcher_add(struct mw_dispatcher *dispatcher,
   mw_list_append(mw_outlet_members(outlet), &member->of_outlet);
   mw_dispatcher_go_on_soon(dispatcher);
   return 0;
+}
+
+void mw_dispatcher_set_paused(struct mw_dispatcher *dispatcher, bool paused) {
+  dispatcher->paused = paused;
+  update(dispatcher);
 }
 
 static void remove_member(struct mw_member *member) {

@@ -28,8 +28,6 @@ struct mw_member {
 };
 
 struct mw_dispatcher_events {
-  /* A connection could not be accepted, for now. */
-  void (*on_refused)(void *user, int error);
   /* mw_policy_custom: the member to pick, or NULL. */
   struct mw_member *(*on_pick)(void *user,
                                const struct mw_connection *connection);
@@ -44,6 +42,9 @@ int mw_dispatcher_open(uv_loop_t *loop, int fd, uint32_t key,
                        const struct mw_policy *policy,
                        const struct mw_dispatcher_events *events, void *user,
                        struct mw_dispatcher **dispatcher);
+
+/** Accepts nothing for now, or again; what it has it still passes on. */
+void mw_dispatcher_set_paused(struct mw_dispatcher *dispatcher, bool paused);
 
 /** A worker serves it from now on. Harmless where it does already. */
 int mw_dispatcher_add(struct mw_dispatcher *dispatcher,

@@ -1,5 +1,6 @@
-/* Whom the program names; in turn where it names nobody who can take it. */
 #include "cluster/policy.h"
+
+/* Whom the program names; in turn where it names nobody who can take it. */
 
 #include <stddef.h>
 

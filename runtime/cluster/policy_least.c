@@ -1,6 +1,7 @@
+#include "cluster/policy.h"
+
 /* To the worker with the fewest open connections; in turn where several have.
  */
-#include "cluster/policy.h"
 
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
-/* The workers share one listening socket, and whoever is first accepts. */
 #include "cluster/policy.h"
+
+/* The workers share one listening socket, and whoever is first accepts. */
 
 const struct mw_policy mw_policy_none = {
     .name = "none",

@@ -1,7 +1,8 @@
+#include "cluster/policy.h"
+
 /* In turn, so that nobody has two more than another. Who does not answer is
    passed over, and gets what it has missed afterwards, within limits; who is
    merely behind is waited for, which takes a few milliseconds at most. */
-#include "cluster/policy.h"
 
 #include <stddef.h>
 

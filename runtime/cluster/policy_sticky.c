@@ -1,8 +1,9 @@
+#include "cluster/policy.h"
+
 /* The same client address, the same worker, as long as that is there: each
    worker has a rank for each address (rendezvous hashing), so that one that
    comes or goes moves its own clients only. A replacement has the rank of the
    worker whose slot it takes. */
-#include "cluster/policy.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

@@ -17,7 +17,7 @@ local c_order = {
   "version embedded_files", -- made by the build
   "base",
   "net",
-  "http ipc process",
+  "cluster http ipc process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -33,7 +33,7 @@ local c_doors = {
   http = words "body connection header_block parser server",
   ipc = words "channel inherited",
   process = words "limits parent_death reaper spawn_options spawn_sync tree",
-  bindings = words "lua_call lua_channel lua_exit lua_http lua_interrupt lua_loop lua_process modules",
+  bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
 }
 
 -- Headers that only some may use, by pattern; "program" are the files that lie
@@ -83,17 +83,19 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process dgram http ipc look_up net process timers",
+  ["luv"] = words "child_process cluster dgram http ipc look_up net process timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
+  ["mw.core.dispatcher"] = words "cluster",
   ["mw.core.error"] = words "error",
   ["mw.core.fd"] = words "child_process cluster http ipc net process stream",
   ["mw.core.http"] = words "http",
+  ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
   ["mw.core.loop"] = words "emitter exit process stream task tick timers",
   ["mw.core.process"] = words "child_process process",
-  ["mw.core.socket"] = words "child_process dgram http ipc look_up net",
+  ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
   ["mw.core.system"] = words "ipc mw process timers",
 }
 

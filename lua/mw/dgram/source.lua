@@ -96,6 +96,28 @@ local function word(err, what)
   return failure.at(err, "bind", what.address, what.port)
 end
 
+--- Binds a handle for somebody else.
+---@param what mw.DgramBinding
+---@return userdata? handle
+---@return string? code
+function M.bind(what)
+  local handle = uv.new_udp()
+  local code
+  if not what.fd then
+    code = bind(handle, what)
+  elseif core.kind(what.fd) ~= "udp" then
+    code = "EINVAL"
+  else
+    local ok, _, refusal = handle:open(what.fd)
+    code = not ok and refusal or nil
+  end
+  if not code then
+    return handle
+  end
+  handle:close()
+  return nil, code
+end
+
 --- Binds a socket's handle, or gets another for it.
 ---@param socket mw.DgramSocket
 ---@param what mw.DgramBinding

@@ -257,21 +257,19 @@ function Server:_count()
   return self._connections + (self._engine and self._engine:count() or 0)
 end
 
--- What has a descriptor shares it; any other object accepts by itself. Where the
--- field `exclusive` is true, other processes wait at the same socket.
+-- A handle of luv shares its descriptor; another process's brings connections.
 function Server:_start_accepting(handle, backlog)
-  local number = handle.fileno and handle:fileno()
-  if not number then
-    engine(self)
-    return net.Server._start_accepting(self, handle, backlog)
+  if handle.serve then
+    return handle:serve(engine(self))
   end
+  local number = handle:fileno()
   local listens, code = socket.listen(number, backlog)
   if not listens then
     return nil, code, code
   end
   local copy = assert(fd.dup(number))
   fd.set_nonblocking(copy, true)
-  local ok, refusal = engine(self):listen(copy, handle.exclusive == true)
+  local ok, refusal = engine(self):listen(copy)
   if not ok then
     fd.close(copy)
   end
