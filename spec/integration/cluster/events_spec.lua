@@ -127,7 +127,7 @@ describe("The events of a worker", function()
             held = fd
           end
         end
-        mw.child_process.spawn("sleep", { "0.2" }, { stdio = { "ignore", "ignore", "ignore", held } })
+        mw.child_process.spawn("sleep", { "1" }, { stdio = { "ignore", "ignore", "ignore", held } })
         process.exit(5)
       ]]
     )

@@ -3,6 +3,11 @@
 local Link = require "mw.cluster.messages"
 local Worker = require "mw.cluster.worker"
 local emitter = require "mw.emitter"
+local timers = require "mw.timers"
+
+-- How long after its process a channel may end without being left out, in
+-- milliseconds.
+local channel_patience = 100
 
 ---@class mw.MasterWorker: mw.ClusterWorker
 ---@field process mw.Child
@@ -33,21 +38,25 @@ local function decide_flag(self)
   self.exited_after_disconnect = self.exited_after_disconnect == true
 end
 
-local function exited(self, ...)
-  self._has_exited, self._late_exit = true, nil
-  decide_flag(self)
-  self.state = "dead"
-  tell_over(self)
-  self:_tell("exit", ...)
+local function exited(self)
+  if not self._has_exited then
+    timers.clear_timeout(self._exit_timer)
+    self._has_exited = true
+    decide_flag(self)
+    self.state = "dead"
+    tell_over(self)
+    self:_tell("exit", self.process.exit_code, self.process.signal_code)
+  end
 end
 
--- Where the end of the channel is known, its event goes first.
-local function on_exit(self, ...)
+-- The channel of a process that has ended is about to end, and goes first;
+-- unless another process holds it, too.
+local function on_exit(self)
   tell_gone(self)
-  if self.process.channel and not self.process.connected then
-    self._late_exit = table.pack(...)
+  if self._has_disconnected then
+    exited(self)
   else
-    exited(self, ...)
+    self._exit_timer = timers.set_timeout(exited, channel_patience, self)
   end
 end
 
@@ -60,8 +69,8 @@ local function on_disconnect(self)
   end
   tell_over(self)
   self:_tell "disconnect"
-  if self._late_exit then
-    exited(self, table.unpack(self._late_exit, 1, self._late_exit.n))
+  if self._exit_timer then
+    exited(self)
   end
 end
 
@@ -87,8 +96,8 @@ function MasterWorker.new(identity, child, hooks)
     hooks.take(self, ...)
   end)
   for event, fn in pairs { exit = on_exit, disconnect = on_disconnect, close = on_close } do
-    child:on(event, function(...)
-      fn(self, ...)
+    child:on(event, function()
+      fn(self)
     end)
   end
   return self
