@@ -41,7 +41,7 @@ end
 --- absent) exec_path exec_argv args cwd silent serialization uid gid stdio
 --- preload, as for fork, and scheduling_policy, which counts the first time
 --- only. A later call changes the keys that it has. `setup` follows, with the
---- settings. (Node: cluster.setupPrimary)
+--- settings.
 ---@param changes? table
 function M.setup_master(changes)
   local merged = settings.merge(M.settings, changes)
