@@ -108,8 +108,7 @@ static bool is_internal(lua_State *L, struct arrival *arrival) {
   lua_rawget(L, -2);
   const char *command = lua_tostring(L, -1);
   bool internal = command && strncmp(command, "NODE_", 5) == 0;
-  arrival->fd_count =
-      internal && has_descriptor(L, lua_gettop(L) - 1, command);
+  arrival->fd_count = internal && has_descriptor(L, lua_gettop(L) - 1, command);
   lua_pop(L, 1);
   return internal;
 }
@@ -467,8 +466,9 @@ void mw_channel_set_inherited(lua_State *L,
 
 bool mw_channel_is_workers(lua_State *L) {
   int top = lua_gettop(L);
-  bool found = lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) == LUA_TTABLE &&
-               lua_rawgeti(L, -1, 4) == LUA_TNUMBER;
+  bool found =
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) == LUA_TTABLE &&
+      lua_rawgeti(L, -1, 4) == LUA_TNUMBER;
   lua_settop(L, top);
   return found;
 }

@@ -1,7 +1,7 @@
 /*
  * The channel that the parent has opened for this process, and which worker of
- * a cluster it is: what the environment says. Read once, at the start, before any child could
- * inherit the variables. Owns nothing.
+ * a cluster it is: what the environment says. Read once, at the start, before
+ * any child could inherit the variables. Owns nothing.
  */
 #ifndef MW_IPC_INHERITED_H
 #define MW_IPC_INHERITED_H

@@ -55,10 +55,21 @@ describe("The events of a worker", function()
         local worker = cluster.fork()
         print(worker:wait "online", worker:disconnect() == cluster.wait "disconnect")
         print(worker:wait "exit")
-        print(select(2, worker:wait "online").code)
+        print(worker:wait "exit")
+        print(worker:wait "online", worker:wait "disconnect", (select(2, worker:wait "listening")))
       end)
     ]]
-    assert.equal("true\ttrue\n0\tnil\nERR_STREAM_DESTROYED\n", printed)
+    assert.matches("^true\ttrue\n0\tnil\n0\tnil\ntrue\ttrue\tERR_STREAM_DESTROYED: [^\n]*\n$", printed)
+  end)
+
+  it("that can't come any more are an error for who waits", function()
+    local printed = clusters.run [[
+      cluster.setup_master { exec_path = "/no/such/mwrun" }
+      local worker = cluster.fork()
+      print((select(2, worker:wait "online")).code)
+      print((select(2, worker:wait "exit")).code)
+    ]]
+    assert.equal("ENOENT\nENOENT\n", printed)
   end)
 
   -- CL-13, CL-15, CL-17
@@ -127,7 +138,7 @@ describe("The events of a worker", function()
             held = fd
           end
         end
-        mw.child_process.spawn("sleep", { "0.2" }, { stdio = { "ignore", "ignore", "ignore", held } })
+        mw.child_process.spawn("sleep", { "1" }, { stdio = { "ignore", "ignore", "ignore", held } })
         process.exit(5)
       ]]
     )

@@ -145,8 +145,8 @@ describe("The settings", function()
   -- CL-06
   it("name another binary, user and group", function()
     local master = [[
-      cluster.setup_master { exec_path = "/bin/sh", exec_argv = { "-c", "id -u; id -g; echo $0 $MW_UNIQUE_ID" }, uid = %d, gid = %d }
-      cluster.setup_master { exec = "name" }
+      cluster.setup_master { exec_path = "/bin/sh", exec_argv = { "-c", "id -u; id -g; echo $0 $MW_UNIQUE_ID" } }
+      cluster.setup_master { exec = "name", uid = %d, gid = %d }
       cluster.fork()
     ]]
     local printed = clusters.run(master:format(process.getuid(), process.getgid()))
@@ -178,7 +178,8 @@ describe("What can be no setting", function()
       ["{ scheduling_policy = 'x' }"] = "setup_master: bad option 'scheduling_policy'",
       ["1"] = "setup_master: bad argument 'settings'",
     } do
-      local printed, script = run(("print(select(2, pcall(cluster.setup_master, %s))) print(next(cluster.settings))"):format(given))
+      local code = "print(select(2, pcall(cluster.setup_master, %s))) print(next(cluster.settings))"
+      local printed, script = run(code:format(given))
       local place = ("%s:2: "):format(script)
       assert.equal(place .. message, printed:sub(1, #place + #message))
       assert.matches("\nnil\n$", printed)

@@ -44,10 +44,10 @@ end
 --- Closes the servers, waits for their connections, then closes the channel.
 ---@param is_asked boolean whether the master asked for it, and so knows
 function InsideWorker:_leave(is_asked)
-  if self.state == "disconnecting" or self.state == "destroying" or not self:is_connected() then
+  if self._is_leaving or not self:is_connected() then
     return
   end
-  self.state, self.exited_after_disconnect = "disconnecting", true
+  self._is_leaving, self.state, self.exited_after_disconnect = true, "disconnecting", true
   local open_parts = is_asked and 1 or 2
   local function part_done()
     open_parts = open_parts - 1
@@ -71,14 +71,14 @@ end
 
 --- Leaves the cluster and ends with status 0, without waiting for connections.
 function InsideWorker:kill()
-  if self.state == "destroying" then
+  if self._is_destroying then
     return
   end
   self.exited_after_disconnect = true
   if not self:is_connected() then
     process.exit(0)
   end
-  self.state = "destroying"
+  self._is_leaving, self._is_destroying, self.state = true, true, "destroying"
   announce(self, close_channel)
 end
 
@@ -96,15 +96,14 @@ function InsideWorker:is_dead()
   return false
 end
 
---- Takes note that the channel is closed. Returns whether that is the end of the
---- process, too: "destroying" had that for its aim, and nobody has asked for
---- any other.
+--- Takes note that the channel is closed. Returns why that is the end of the
+--- process, too: kill() has waited for it, or nobody has asked for it; nil where
+--- it goes on.
 ---@return "destroyed"|"orphaned"|nil
 function InsideWorker:_disconnected()
-  local was_destroying = self.state == "destroying"
   self.state, self.exited_after_disconnect = "disconnected", self.exited_after_disconnect == true
   self:_tell "disconnect"
-  return was_destroying and "destroyed" or not self.exited_after_disconnect and "orphaned" or nil
+  return self._is_destroying and "destroyed" or not self.exited_after_disconnect and "orphaned" or nil
 end
 
 return InsideWorker

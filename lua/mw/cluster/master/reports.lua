@@ -30,10 +30,9 @@ end
 
 ---@param worker mw.MasterWorker
 function M.online(worker)
-  if not worker._was_online then
-    worker._was_online = true
+  if not worker._past.online then
     worker:_set_state "online"
-    worker:_tell "online"
+    worker:_tell_once "online"
   end
 end
 

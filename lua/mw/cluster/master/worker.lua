@@ -3,6 +3,12 @@
 local Link = require "mw.cluster.messages"
 local Worker = require "mw.cluster.worker"
 local emitter = require "mw.emitter"
+local task = require "mw.task"
+local timers = require "mw.timers"
+
+-- How long after its process a channel may end without being left out, in
+-- milliseconds.
+local channel_patience = 100
 
 ---@class mw.MasterWorker: mw.ClusterWorker
 ---@field process mw.Child
@@ -28,26 +34,38 @@ local function tell_over(self)
   end
 end
 
+--- Emits what comes once, and remembers it for who waits for it later.
+---@param event string
+---@param ... any
+function MasterWorker:_tell_once(event, ...)
+  self._past[event] = select("#", ...) > 0 and table.pack(...) or table.pack(true)
+  self:_tell(event, ...)
+end
+
 -- Decided in whichever of the two events comes first.
 local function decide_flag(self)
   self.exited_after_disconnect = self.exited_after_disconnect == true
 end
 
-local function exited(self, ...)
-  self._has_exited, self._late_exit = true, nil
-  decide_flag(self)
-  self.state = "dead"
-  tell_over(self)
-  self:_tell("exit", ...)
+local function exited(self)
+  if not self._has_exited then
+    timers.clear_timeout(self._exit_timer)
+    self._has_exited = true
+    decide_flag(self)
+    self.state = "dead"
+    tell_over(self)
+    self:_tell_once("exit", self.process.exit_code, self.process.signal_code)
+  end
 end
 
--- Where the end of the channel is known, its event goes first.
-local function on_exit(self, ...)
+-- The channel of a process that has ended is about to end, and goes first;
+-- unless another process holds it, too.
+local function on_exit(self)
   tell_gone(self)
-  if self.process.channel and not self.process.connected then
-    self._late_exit = table.pack(...)
+  if self._has_disconnected then
+    exited(self)
   else
-    exited(self, ...)
+    self._exit_timer = timers.set_timeout(exited, channel_patience, self)
   end
 end
 
@@ -59,9 +77,9 @@ local function on_disconnect(self)
     self.state = "disconnected"
   end
   tell_over(self)
-  self:_tell "disconnect"
-  if self._late_exit then
-    exited(self, table.unpack(self._late_exit, 1, self._late_exit.n))
+  self:_tell_once "disconnect"
+  if self._exit_timer then
+    exited(self)
   end
 end
 
@@ -70,6 +88,7 @@ local function on_close(self)
   if not self.destroyed then
     tell_gone(self)
     decide_flag(self)
+    self.errored = self.process.errored
     self._has_exited, self._has_disconnected, self.state = true, true, "dead"
     tell_over(self)
   end
@@ -81,17 +100,41 @@ end
 ---@param hooks mw.MasterWorkerHooks
 ---@return mw.MasterWorker
 function MasterWorker.new(identity, child, hooks)
-  local self = setmetatable({ state = "none", _hooks = hooks }, MasterWorker)
+  local self = setmetatable({ state = "none", _hooks = hooks, _past = {} }, MasterWorker)
   self:_init(identity, child, child)
   self._link = Link.new(child.channel, function(...)
     hooks.take(self, ...)
   end)
   for event, fn in pairs { exit = on_exit, disconnect = on_disconnect, close = on_close } do
-    child:on(event, function(...)
-      fn(self, ...)
+    child:on(event, function()
+      fn(self)
     end)
   end
   return self
+end
+
+-- What a wait for an event that has come, or can't come any more, is answered.
+local function past_values(self, event)
+  local values, failure = self._past[event], self.process.errored
+  if not values and failure and event ~= "disconnect" then
+    return table.pack(nil, failure)
+  end
+  return values
+end
+
+--- Waits for an event, as every emitter does. `online`, `disconnect` and `exit`
+--- come once: where that was before, its values are returned at once.
+---@param event any
+---@param timeout? number milliseconds; no limit where absent
+---@return any ...
+function MasterWorker:wait(event, timeout)
+  local values = past_values(self, event)
+  if not values then
+    return Worker.wait(self, event, timeout)
+  end
+  return task.await(("the event '%s'"):format(event), function(done)
+    done(table.unpack(values, 1, values.n))
+  end)
 end
 
 --- Takes the worker's word that it is online or listening, unless it has ended
@@ -128,9 +171,8 @@ end
 ---@return mw.MasterWorker self
 function MasterWorker:disconnect()
   if self:is_connected() and not self._is_asked then
-    self._is_asked = true
     self:_leave()
-    self._link:send { act = "disconnect" }
+    self._is_asked = self._link:send { act = "disconnect" }
   end
   return self
 end
