@@ -61,7 +61,9 @@ function M.start(identity)
   end
   worker._link = Link.new(process.channel, taker(worker))
   watch_channel(worker, module)
-  listening.start(worker._link)
+  listening.start(worker._link, function()
+    worker.state = "listening"
+  end)
   worker._link:send { act = "online" }
   process.channel:flush() -- the script may take long before it returns to the loop
   return module

@@ -16,6 +16,8 @@ local M = {
 
 ---@type mw.ClusterLink
 local link
+---@type fun()
+local on_listening
 
 -- The way on which the master passes connections.
 local intake
@@ -98,6 +100,7 @@ local families = { inet = 4, inet6 = 6 }
 
 local function tell_listening(name, what)
   local is_path = type(name) == "string"
+  on_listening()
   link:send {
     act = "listening",
     address = is_path and what.path or name.ip,
@@ -218,8 +221,9 @@ end
 
 --- Lets servers and UDP sockets get their handles from the master.
 ---@param master mw.ClusterLink
-function M.start(master)
-  link = master
+---@param listens fun() called for each that listens
+function M.start(master, listens)
+  link, on_listening = master, listens
   providers.listen, providers.bind = listen, bind
 end
 
