@@ -86,8 +86,8 @@ struct arrival {
 static void keep_exchange(lua_State *L, struct mw_http_exchange *exchange,
                           int index) {
   struct mw_http_connection *connection = exchange->connection;
-  if (mw_http_connection_is_done(connection)) {
-    *mw_http_connection_user(connection) = NULL;
+  if (mw_http_exchange_is_done(connection)) {
+    *mw_http_exchange_user(connection) = NULL;
     exchange->connection = NULL;
     return;
   }
@@ -101,7 +101,7 @@ static int deliver_request(lua_State *L) {
   struct mw_http_exchange *exchange;
   mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
                         arrival->size, &exchange);
-  *mw_http_connection_user(arrival->connection) = exchange;
+  *mw_http_exchange_user(arrival->connection) = exchange;
   push_callback(L, arrival->box, ON_REQUEST);
   lua_pushvalue(L, 2);
   lua_call(L, 1, 0);
@@ -136,8 +136,8 @@ static void call_with(struct arrival *arrival, lua_CFunction deliver) {
   }
   if (is_called || arrival->taken)
     return;
-  *mw_http_connection_user(arrival->connection) = NULL;
-  mw_http_connection_cut(arrival->connection);
+  *mw_http_exchange_user(arrival->connection) = NULL;
+  mw_http_exchange_cut(arrival->connection);
 }
 
 static void on_request(void *user, struct mw_http_connection *connection,
@@ -210,7 +210,7 @@ static void on_over(void *user, struct mw_http_connection *connection,
                     int error) {
   struct server_box *box = user;
   lua_State *L = box->main;
-  struct mw_http_exchange *exchange = *mw_http_connection_user(connection);
+  struct mw_http_exchange *exchange = *mw_http_exchange_user(connection);
   exchange->connection = NULL;
   if (!push_callback(L, box, ON_OVER))
     return;
@@ -275,6 +275,7 @@ static struct mw_http_limits check_limits(lua_State *L, int table) {
       .max_connections = (size_t)limit(L, table, "max_connections"),
       .headers_timeout = (uint64_t)limit(L, table, "headers_timeout"),
       .request_timeout = (uint64_t)limit(L, table, "request_timeout"),
+      .send_timeout = (uint64_t)limit(L, table, "send_timeout"),
       .keep_alive_timeout = (uint64_t)limit(L, table, "keep_alive_timeout"),
       .drain_timeout = (uint64_t)limit(L, table, "drain_timeout"),
   };

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "http/connection.h"
 #include "http/service.h"
+#include "http/timing.h"
 #include "net/acceptor.h"
 
 /* Past the limit so many more get an answer; others are closed. */
@@ -46,19 +47,13 @@ static void on_left(struct mw_http_service *service) {
 
 /* taking connections */
 
-/* What is written is a whole answer, or all there is of it: to wait for more
-   would only be late. Unix sockets have no such option. */
-static void set_no_delay(int fd) {
-  int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static int take(struct mw_http_server *server, int fd) {
+static int take(struct mw_http_server *server, int fd, bool may_delay,
+                struct mw_http_span unread) {
   struct mw_http_service *service = &server->service;
   size_t most = service->limits.max_connections;
   if (server->closing || (most && service->count >= most + TURNED_AWAY_MAX))
     return UV_ECANCELED;
-  int error = mw_http_connection_open(service, fd);
+  int error = mw_http_connection_open(service, fd, may_delay, unread);
   if (!error && most && service->count > most)
     mw_http_connection_turn_away(
         mw_http_connection_of(service->connections.prev));
@@ -66,12 +61,16 @@ static int take(struct mw_http_server *server, int fd) {
 }
 
 int mw_http_server_take(struct mw_http_server *server, int fd) {
-  set_no_delay(fd);
-  return take(server, fd);
+  return take(server, fd, true, (struct mw_http_span){NULL, 0});
+}
+
+int mw_http_server_take_begun(struct mw_http_server *server, int fd,
+                              const char *unread, size_t length) {
+  return take(server, fd, true, (struct mw_http_span){unread, length});
 }
 
 static void on_connection(void *user, int fd) {
-  if (take(user, fd) < 0)
+  if (take(user, fd, false, (struct mw_http_span){NULL, 0}) < 0)
     mw_fd_close(fd);
 }
 
@@ -101,7 +100,8 @@ int mw_http_server_listen(struct mw_http_server *server, int fd,
                                &acceptor_events, server, &server->acceptor);
   if (error)
     return error;
-  set_no_delay(fd); /* what is accepted inherits it */
+  int on = 1; /* what is accepted inherits it */
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   server->open_handles++;
   server->service.draining = false;
   mw_acceptor_set_referenced(server->acceptor, server->referenced);
@@ -154,6 +154,12 @@ size_t mw_http_server_count(const struct mw_http_server *server) {
   return server->service.count;
 }
 
+size_t mw_http_server_room(const struct mw_http_server *server) {
+  size_t most = server->service.limits.max_connections;
+  size_t count = server->service.count;
+  return most == 0 ? SIZE_MAX : most > count ? most - count : 0;
+}
+
 void mw_http_server_drain(struct mw_http_server *server) {
   struct mw_http_service *service = &server->service;
   stop_listening(server);
@@ -169,21 +175,28 @@ static void on_expired(void *user, struct mw_deadline *deadline) {
   if (deadline == &server->drain)
     mw_http_server_end_idle(server);
   else
-    mw_http_connection_expired(deadline);
+    mw_http_timing_expired(deadline);
 }
 
-/* Those that become due meanwhile have their turn next time. */
-static void go_on_with_due(uv_prepare_t *before_wait) {
+static void free_gone(struct mw_http_service *service) {
+  while (!mw_list_is_empty(&service->gone))
+    mw_http_connection_free(mw_http_connection_of(service->gone.next));
+}
+
+/* Those that become due meanwhile have their turn next time, until which the
+   loop does not wait. */
+static void go_on_with_due(uv_idle_t *before_wait) {
   struct mw_http_service *service =
       MW_LINKED(before_wait, struct mw_http_service, before_wait);
   struct mw_link todo;
-  if (mw_list_is_empty(&service->due))
-    return;
   todo = service->due;
   todo.next->prev = todo.prev->next = &todo;
   mw_list_init(&service->due);
   while (!mw_list_is_empty(&todo))
     mw_http_connection_go_on_due(todo.next);
+  if (mw_list_is_empty(&service->due))
+    uv_idle_stop(before_wait);
+  free_gone(service);
 }
 
 /* life */
@@ -203,12 +216,12 @@ static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
   service->loop = loop;
   service->on_left = on_left;
   mw_list_init(&service->connections);
+  mw_list_init(&service->gone);
   mw_list_init(&service->due);
   mw_deadlines_init(&service->deadlines, loop, on_expired, server);
-  uv_prepare_init(loop, &service->before_wait);
+  uv_idle_init(loop, &service->before_wait);
   service->before_wait.data = NULL;
-  uv_prepare_start(&service->before_wait, go_on_with_due);
-  uv_unref((uv_handle_t *)&service->before_wait);
+  service->go_on_with_due = go_on_with_due;
   server->open_handles = 2;
   mw_deadline_init(&server->drain);
   write_keep_alive(service);
@@ -234,7 +247,7 @@ static void on_timer_closed(uv_handle_t *handle) {
       of_service(MW_LINKED(handle, struct mw_http_service, deadlines.timer)));
 }
 
-static void on_prepare_closed(uv_handle_t *handle) {
+static void on_idle_closed(uv_handle_t *handle) {
   handle_closed(
       of_service(MW_LINKED(handle, struct mw_http_service, before_wait)));
 }
@@ -245,7 +258,8 @@ void mw_http_server_close(struct mw_http_server *server) {
   server->closing = true;
   stop_listening(server);
   for_each(server, mw_http_connection_close);
+  free_gone(&server->service);
   mw_deadline_clear(&server->drain);
   uv_close((uv_handle_t *)&server->service.deadlines.timer, on_timer_closed);
-  uv_close((uv_handle_t *)&server->service.before_wait, on_prepare_closed);
+  uv_close((uv_handle_t *)&server->service.before_wait, on_idle_closed);
 }

@@ -19,6 +19,14 @@ static void write_date(struct mw_http_service *service) {
   service->date_length = (size_t)length;
 }
 
+void mw_http_service_add_due(struct mw_http_service *service,
+                             struct mw_link *due) {
+  if (!mw_list_is_empty(due))
+    return;
+  mw_list_append(&service->due, due);
+  uv_idle_start(&service->before_wait, service->go_on_with_due);
+}
+
 struct mw_http_span mw_http_service_date(struct mw_http_service *service) {
   time_t now = time(NULL);
   if (now != service->date_second) {

@@ -21,6 +21,7 @@
 enum mw_http_deadline {
   MW_HTTP_HEAD_DEADLINE,
   MW_HTTP_BODY_DEADLINE,
+  MW_HTTP_SEND_DEADLINE,
   MW_HTTP_IDLE_DEADLINE,
   MW_HTTP_LINGER_DEADLINE,
   MW_HTTP_DRAIN_DEADLINE
@@ -35,10 +36,12 @@ struct mw_http_service {
   void *user;
   struct mw_deadlines deadlines;
   struct mw_link connections;
-  size_t count;       /* those that are open */
-  size_t alive;       /* and those whose handle is still to be closed */
-  struct mw_link due; /* connections to go on with before the loop waits */
-  uv_prepare_t before_wait;
+  size_t count;          /* those that are open */
+  size_t alive;          /* and those that are still to be freed */
+  struct mw_link gone;   /* of these, what no handle holds */
+  struct mw_link due;    /* connections to go on with before the loop waits */
+  uv_idle_t before_wait; /* active while there are some */
+  uv_idle_cb go_on_with_due;
   bool draining; /* every answer is the last of its connection */
   void (*on_left)(struct mw_http_service *service); /* one less is alive */
   struct mw_buffer spare;                           /* for the next answer */
@@ -49,6 +52,10 @@ struct mw_http_service {
   char keep_alive[64];                /* the lines of a connection that stays */
   char scratch[MW_HTTP_SCRATCH_SIZE]; /* what one read has brought */
 };
+
+/** Has a connection, by its link, go on before the loop waits. */
+void mw_http_service_add_due(struct mw_http_service *service,
+                             struct mw_link *due);
 
 /** The line for the header Date, of this second. */
 struct mw_http_span mw_http_service_date(struct mw_http_service *service);

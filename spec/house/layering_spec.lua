@@ -29,7 +29,7 @@ local c_order = {
 -- Headers in which a folder shows itself to the others; a folder that is not
 -- named here shows all.
 local c_doors = {
-  http = words "body connection header_block parser server",
+  http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
   process = words "limits parent_death reaper spawn_options spawn_sync tree",
   bindings = words "lua_call lua_channel lua_exit lua_http lua_interrupt lua_loop lua_process modules",

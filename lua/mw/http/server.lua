@@ -23,6 +23,7 @@ local schema = {
   max_connections = options.size,
   headers_timeout = options.size,
   request_timeout = options.size,
+  send_timeout = options.size,
   keep_alive_timeout = options.size,
   drain_timeout = options.size,
   high_water_mark = options.integer(1),
@@ -35,6 +36,7 @@ local defaults = {
   max_connections = 0,
   headers_timeout = 60000,
   request_timeout = 300000,
+  send_timeout = 60000,
   keep_alive_timeout = 5000,
   drain_timeout = 5000,
 }
@@ -193,7 +195,8 @@ end
 --- Makes a server. `handler(req, res)` runs as a task for each request. Options,
 --- in bytes and milliseconds, 0 for no limit: max_header_size (16384)
 --- max_headers (100) max_body (no limit) max_connections (no limit)
---- headers_timeout (60000) request_timeout (300000) keep_alive_timeout (5000)
+--- headers_timeout (60000) request_timeout (300000) send_timeout (60000: how long
+--- a client may take nothing of its answer) keep_alive_timeout (5000)
 --- drain_timeout (5000) high_water_mark (65536). (Node: http.createServer)
 ---@param opts? table
 ---@param handler? fun(req: mw.HttpRequest, res: mw.HttpResponse)
