@@ -164,9 +164,14 @@ static const char *problem_of(struct mw_http_span name,
   return NULL;
 }
 
-/* [self, name, value] -> nil | "name" | "value" (which can't be) | "sent" */
+/* [self, name, value] -> nil | "name" | "value" (which can't be) | "sent" |
+   "type" (no strings) */
 static int put_header(lua_State *L, bool replaces) {
   struct mw_http_exchange *exchange = check(L);
+  if (lua_type(L, 2) != LUA_TSTRING || lua_type(L, 3) != LUA_TSTRING) {
+    lua_pushliteral(L, "type");
+    return 1;
+  }
   struct mw_http_span name = check_span(L, 2), value = check_span(L, 3);
   const char *problem = problem_of(name, value);
   struct mw_buffer *headers = open_headers(exchange);

@@ -24,11 +24,14 @@ static char lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* RFC 9110, 5.6.2 */
+/* RFC 9110, 5.6.2: a bit for each of the first 128 characters. */
 static bool is_token_char(char c) {
-  static const char others[] = "!#$%&'*+-.^_`|~";
-  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') ||
-         (c && memchr(others, c, sizeof others - 1));
+  static const uint64_t bits[2] = {
+      0x03ff6cfa00000000, /* !#$%&'*+-. and digits */
+      0x57ffffffc7fffffe, /* letters and ^_`|~ */
+  };
+  unsigned char byte = (unsigned char)c;
+  return byte < 128 && (bits[byte >> 6] >> (byte & 63) & 1);
 }
 
 bool mw_http_is_token(const char *bytes, size_t length) {

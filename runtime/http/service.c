@@ -28,7 +28,9 @@ void mw_http_service_add_due(struct mw_http_service *service,
 }
 
 struct mw_http_span mw_http_service_date(struct mw_http_service *service) {
-  time_t now = time(NULL);
+  uint64_t turn = uv_now(service->loop);
+  time_t now = turn == service->date_turn ? service->date_second : time(NULL);
+  service->date_turn = turn;
   if (now != service->date_second) {
     service->date_second = now;
     write_date(service);

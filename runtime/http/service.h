@@ -46,6 +46,7 @@ struct mw_http_service {
   void (*on_left)(struct mw_http_service *service); /* one less is alive */
   struct mw_buffer spare;                           /* for the next answer */
   struct mw_buffer spare_block;                     /* and for its headers */
+  uint64_t date_turn; /* uv_now() when the time was last asked for */
   time_t date_second;
   size_t date_length;
   char date[MW_HTTP_DATE_SIZE];       /* "Date: ...\r\n" */

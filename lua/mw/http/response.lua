@@ -17,25 +17,19 @@ local tick = require "mw.tick"
 ---@field req mw.HttpRequest
 local Response = emitter.class("mw.http.response", Writable)
 
+-- How a response begins. What differs is in the object.
 Response.writable_side = true
 Response.status_code = 200
+Response.headers_sent = false
+Response.destroyed = false
+Response.closed = false
 Response._has_begun = false -- in pieces
 
---- All fields that the usual response comes to have, so that it grows no more.
 ---@param req mw.HttpRequest
 ---@param exchange userdata
 ---@return mw.HttpResponse
 function Response.new(req, exchange)
-  return setmetatable({
-    req = req,
-    headers_sent = false,
-    destroyed = false,
-    closed = false,
-    _exchange = exchange,
-    _finishing = false,
-    _finish_emitted = false,
-    _final_called = false,
-  }, Response)
+  return setmetatable({ req = req, _exchange = exchange }, Response)
 end
 
 -- What is below is no end of a request.
@@ -91,8 +85,7 @@ end
 ---@param value string|number|string[]
 ---@return mw.HttpResponse self
 function Response:set_header(name, value)
-  local is_plain = type(name) == "string" and type(value) == "string" and not self.headers_sent
-  if is_plain and not self._exchange:set_header(name, value) then
+  if not self.headers_sent and not self._exchange:set_header(name, value) then
     return self
   end
   check_open(self, "set_header")
@@ -161,15 +154,18 @@ function Response:write_head(code, message, headers)
   for name, value in next, headers or {} do
     set(self, "write_head", name, value)
   end
-  self.status_code, self.status_message = math.tointeger(code), message
+  self.status_code, self.status_message = code, message
   self.headers_sent = true
   return self
 end
 
 -- The status may have been set by hand.
 local function check_status(self)
-  options.argument("response", "status_code", self.status_code, status)
-  return math.tointeger(self.status_code)
+  local code = self.status_code
+  if code ~= 200 then
+    options.argument("response", "status_code", code, status)
+  end
+  return code
 end
 
 local function begin(self)
@@ -241,14 +237,17 @@ function Response:_final(done)
   done(not ok and failure(self, code) or nil)
 end
 
+local Over -- the class of a response that is, to the last event
+
 -- Nobody listens: then it is over as soon as the engine has it.
 local function respond(self, chunk)
   local ok, code = self._exchange:respond(check_status(self), self.status_message, chunk)
-  self._finishing, self.headers_sent = true, true
-  if not ok then
-    return self:destroy(failure(self, code))
+  if ok then
+    setmetatable(self, Over)
+  else
+    self._finishing, self.headers_sent = true, true
+    self:destroy(failure(self, code))
   end
-  self._finish_emitted, self._final_called, self.destroyed, self.closed = true, true, true, true
 end
 
 --- Writes a last chunk, where there is one, and ends the response. One that is
@@ -257,11 +256,11 @@ end
 ---@param callback? fun(err: any)
 ---@return mw.HttpResponse self
 function Response:finish(chunk, callback)
-  local is_whole = not self._finishing and not self.destroyed and not self._pending
-  if type(chunk) == "number" then
-    chunk = tostring(chunk)
+  local kind = chunk == nil and "string" or type(chunk)
+  if kind == "number" then
+    chunk, kind = tostring(chunk), "string"
   end
-  if not is_whole or (chunk ~= nil and type(chunk) ~= "string") or self._has_begun then
+  if kind ~= "string" or self._pending or self._has_begun or self._finishing or self.destroyed then
     return Writable.finish(self, chunk, callback)
   elseif callback or self._events then
     self._whole = chunk
@@ -336,5 +335,13 @@ end
 function Response:__tostring()
   return ("mw.http.response (%d)"):format(self.status_code)
 end
+
+Over = emitter.class("mw.http.response", Response)
+Over.headers_sent = true
+Over.destroyed = true
+Over.closed = true
+Over._finishing = true
+Over._finish_emitted = true
+Over._final_called = true
 
 return Response
