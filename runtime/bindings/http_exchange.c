@@ -151,15 +151,17 @@ static bool is_length(struct mw_http_span value) {
   return value.length > 0 && value.length < 19;
 }
 
+static bool names_length(struct mw_http_span name) {
+  static const char length[] = "content-length";
+  return mw_http_same_name(name.at, name.length, length, sizeof length - 1);
+}
+
 static const char *problem_of(struct mw_http_span name,
                               struct mw_http_span value) {
-  static const char length[] = "content-length";
   if (!mw_http_is_token(name.at, name.length))
     return "name";
-  if (!mw_http_is_value(value.at, value.length))
-    return "value";
-  if (mw_http_same_name(name.at, name.length, length, sizeof length - 1) &&
-      !is_length(value))
+  if (!mw_http_is_value(value.at, value.length) ||
+      (names_length(name) && !is_length(value)))
     return "value";
   return NULL;
 }
@@ -179,7 +181,7 @@ static int put_header(lua_State *L, bool replaces) {
     lua_pushstring(L, problem ? problem : "sent");
     return 1;
   }
-  if (replaces)
+  if (replaces || names_length(name))
     mw_http_header_remove(headers, name);
   if (!mw_http_header_add(headers, name, value))
     return luaL_error(L, "not enough memory");

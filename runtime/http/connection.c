@@ -81,12 +81,11 @@ int mw_http_connection_give_away(struct mw_http_connection *connection) {
   return fd;
 }
 
-/* Closing while bytes are unread would reset, and so might cut the answer. */
+/* Closing while bytes are unread, or come later, resets the connection, which
+   might cut the answer. */
 static void linger(struct mw_http_connection *connection) {
-  bool may_close =
-      connection->input.ended ||
-      (connection->needs_no_linger && !mw_http_input_may_wait(connection->fd));
-  if (may_close || shutdown(connection->fd, SHUT_WR) == -1) {
+  if (connection->input.ended || connection->needs_no_linger ||
+      shutdown(connection->fd, SHUT_WR) == -1) {
     mw_http_connection_close_with(connection, 0);
     return;
   }

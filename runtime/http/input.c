@@ -1,9 +1,7 @@
 #include "http/input.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -65,9 +63,4 @@ bool mw_http_input_keep(struct mw_http_input *input) {
 void mw_http_input_drop(struct mw_http_input *input) {
   mw_buffer_free(&input->kept);
   input->now = (struct mw_http_span){NULL, 0};
-}
-
-bool mw_http_input_may_wait(int socket) {
-  int count;
-  return ioctl(socket, SIOCINQ, &count) == -1 || count > 0;
 }

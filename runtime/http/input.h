@@ -50,7 +50,4 @@ bool mw_http_input_keep(struct mw_http_input *input);
 /** Forgets all there is. */
 void mw_http_input_drop(struct mw_http_input *input);
 
-/** Whether bytes wait in the kernel, or may (SIOCINQ). */
-bool mw_http_input_may_wait(int socket);
-
 #endif

@@ -128,9 +128,11 @@ static bool has_sound_lines(const char *bytes, size_t size) {
 
 /* headers that say how the message goes on */
 
+/* Said twice, it has to be the same (RFC 9110, 8.6). */
 static bool read_length(struct reading *reading, struct mw_http_span value) {
+  struct mw_http_head *head = reading->head;
   uint64_t number = 0;
-  if (value.length == 0 || reading->head->has_length)
+  if (value.length == 0)
     return false;
   for (size_t i = 0; i < value.length; i++) {
     unsigned digit = (unsigned)(value.at[i] - '0');
@@ -138,8 +140,10 @@ static bool read_length(struct reading *reading, struct mw_http_span value) {
       return false;
     number = number * 10 + digit;
   }
-  reading->head->has_length = true;
-  reading->head->content_length = number;
+  if (head->has_length && head->content_length != number)
+    return false;
+  head->has_length = true;
+  head->content_length = number;
   return true;
 }
 
@@ -225,6 +229,8 @@ static int on_value(http_parser *parser, const char *at, size_t length) {
   /* The library looks at no more than the first bytes. */
   if (!mw_http_is_value(at, length) || !read_header(reading, trim(at, length)))
     return refuse(reading, 400);
+  /* A second length is ours to judge. */
+  parser->flags = parser->flags & (0xff ^ F_CONTENTLENGTH);
   return 0;
 }
 

@@ -168,8 +168,9 @@ static bool take_body(struct mw_http_connection *connection) {
 static void go_over(struct mw_http_connection *connection) {
   const struct mw_http_response *response = &connection->response;
   connection->state = response->is_last ? MW_HTTP_LAST : MW_HTTP_WAITING;
+  /* Behind a body, clients of old send an empty line. */
   connection->needs_no_linger = response->is_asked_last &&
-                                connection->body.over &&
+                                connection->body.framing == MW_HTTP_NO_BODY &&
                                 connection->input.now.length == 0;
   connection->timed = MW_HTTP_STALE;
   mw_http_requests_end_exchange(connection, 0);

@@ -35,6 +35,12 @@ end
 -- What is below is no end of a request.
 local status = options.integer(200, 999)
 
+local function check_message(what, message)
+  if type(message) ~= "string" or not core.is_value(message) then
+    errors.misuse("%s: bad argument 'message' (one line of text expected, got %s)", what, options.show(message))
+  end
+end
+
 local function failure(self, code)
   if code == "EMSGSIZE" or code == "EPROTO" then
     return errors.new("ERR_HTTP_CONTENT_LENGTH_MISMATCH",
@@ -145,11 +151,10 @@ function Response:write_head(code, message, headers)
     message, headers = nil, message
   end
   options.argument("write_head", "status", code, status)
-  options.optional("write_head", "message", message, options.bytes)
   options.optional("write_head", "headers", headers, options.table)
   check_open(self, "write_head")
-  if message and not core.is_value(message) then
-    errors.misuse("write_head: bad argument 'message' (one line of text expected, got %s)", options.show(message))
+  if message ~= nil then
+    check_message("write_head", message)
   end
   for name, value in next, headers or {} do
     set(self, "write_head", name, value)
@@ -159,18 +164,22 @@ function Response:write_head(code, message, headers)
   return self
 end
 
--- The status may have been set by hand.
-local function check_status(self)
-  local code = self.status_code
+-- What goes into the status line, which may have been set by hand.
+local function status_of(self)
+  local code, message = self.status_code, self.status_message
   if code ~= 200 then
     options.argument("response", "status_code", code, status)
   end
-  return code
+  if message then
+    check_message("response", message)
+  end
+  return code, message
 end
 
 local function begin(self)
+  local code, message = status_of(self)
   self.headers_sent, self._has_begun = true, true
-  return self._exchange:begin(check_status(self), self.status_message)
+  return self._exchange:begin(code, message)
 end
 
 --- Sends the head at once, for a body that comes later.
@@ -231,7 +240,8 @@ function Response:_final(done)
   if self._has_begun then
     ok, code = exchange:finish()
   else
-    ok, code = exchange:respond(check_status(self), self.status_message, self._whole)
+    local status_code, message = status_of(self)
+    ok, code = exchange:respond(status_code, message, self._whole)
     self.headers_sent = true
   end
   done(not ok and failure(self, code) or nil)
@@ -241,7 +251,8 @@ local Over -- the class of a response that is, to the last event
 
 -- Nobody listens: then it is over as soon as the engine has it.
 local function respond(self, chunk)
-  local ok, code = self._exchange:respond(check_status(self), self.status_message, chunk)
+  local status_code, message = status_of(self)
+  local ok, code = self._exchange:respond(status_code, message, chunk)
   if ok then
     setmetatable(self, Over)
   else
@@ -287,7 +298,8 @@ end
 ---@param offset integer
 ---@param length integer
 function Response:_finish_with_file(fd, offset, length)
-  local ok, code = self._exchange:respond_file(check_status(self), self.status_message, fd, offset, length)
+  local status_code, message = status_of(self)
+  local ok, code = self._exchange:respond_file(status_code, message, fd, offset, length)
   self._finishing, self.headers_sent, self._final_called = true, true, true
   if not ok then
     self:destroy(failure(self, code))
