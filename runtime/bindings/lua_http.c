@@ -311,8 +311,8 @@ static int http_open(lua_State *L) {
   return push_failure(L, error);
 }
 
-static struct mw_http_server *check_server(lua_State *L) {
-  return ((struct server_box *)luaL_checkudata(L, 1, SERVER_TYPE))->server;
+struct mw_http_server *mw_http_server_at(lua_State *L, int index) {
+  return ((struct server_box *)luaL_checkudata(L, index, SERVER_TYPE))->server;
 }
 
 static int push_result(lua_State *L, int error) {
@@ -325,23 +325,28 @@ static int push_result(lua_State *L, int error) {
 /* listen(fd, exclusive) -> true | nil, errname: accepts; takes the descriptor
    over. */
 static int server_listen(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   int fd = (int)luaL_checkinteger(L, 2);
   bool exclusive = lua_toboolean(L, 3);
   return push_result(L, server ? mw_http_server_listen(server, fd, exclusive)
                                : UV_EBADF);
 }
 
-/* take(fd) -> true | nil, errname: a connection, taken over. */
+/* take(fd, unread | nil) -> true | nil, errname: a connection, taken over, off
+   which those bytes have been read already. */
 static int server_take(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   int fd = (int)luaL_checkinteger(L, 2);
-  return push_result(L, server ? mw_http_server_take(server, fd) : UV_EBADF);
+  size_t length;
+  const char *unread = luaL_optlstring(L, 3, "", &length);
+  return push_result(
+      L, server ? mw_http_server_take_begun(server, fd, unread, length)
+                : UV_EBADF);
 }
 
 static int with_server(lua_State *L,
                        void (*call)(struct mw_http_server *server)) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   if (server)
     call(server);
   return 0;
@@ -366,14 +371,14 @@ static int server_close(lua_State *L) {
 
 /* count() -> how many connections there are */
 static int server_count(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   lua_pushinteger(L, server ? (lua_Integer)mw_http_server_count(server) : 0);
   return 1;
 }
 
 /* set_referenced(boolean) */
 static int server_set_referenced(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   if (server)
     mw_http_server_set_referenced(server, lua_toboolean(L, 2));
   return 0;

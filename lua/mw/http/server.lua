@@ -263,6 +263,7 @@ end
 -- What has a descriptor shares it; any other object accepts by itself. Where the
 -- field `exclusive` is true, other processes wait at the same socket.
 function Server:_start_accepting(handle, backlog)
+  self._is_closed = nil
   local number = handle.fileno and handle:fileno()
   if not number then
     engine(self)
@@ -287,20 +288,22 @@ end
 
 --- Takes a connection that is open.
 ---@param handle userdata of luv, the server's from then on
+---@param unread? string what was read off it already
 ---@return boolean
-function Server:_take(handle)
+function Server:_take(handle, unread)
   local number = assert(fd.dup(handle:fileno()))
   handle:close()
-  return self:_take_descriptor(number)
+  return self:_take_descriptor(number, unread)
 end
 
 --- Takes a connection that is a plain descriptor, which is the server's from
---- then on.
+--- then on; false where that is closed, and so is the descriptor.
 ---@param number integer
+---@param unread? string what was read off it already
 ---@return boolean
-function Server:_take_descriptor(number)
+function Server:_take_descriptor(number, unread)
   fd.set_nonblocking(number, true)
-  local ok = engine(self):take(number)
+  local ok = not self._is_closed and engine(self):take(number, unread)
   if not ok then
     fd.close(number)
   end
@@ -308,7 +311,11 @@ function Server:_take_descriptor(number)
 end
 
 local function close_engine(self)
-  if self._engine and not self._handle and not self._attempt then
+  if self._handle or self._attempt then
+    return -- it listens again
+  end
+  self._is_closed = true
+  if self._engine then
     self._engine:close()
     self._engine = nil
   end
