@@ -132,17 +132,19 @@ local function aborted(code)
   return errors.system(code, "aborted")
 end
 
--- Both sides of an exchange that did not come to its end.
+-- Both sides of an exchange that did not come to its end: who waits for one of
+-- them learns why.
 local function on_over(exchange, code)
   local res = exchange:owner()
   if not res then
     return
   end
-  if code and not res.req._ended then
-    res.req:destroy(aborted(code))
+  local err = code and aborted(code) or nil
+  if err and not res.req._ended then
+    res.req:destroy(err)
   end
-  if not res.destroyed and not (res._finishing and not code) then
-    res:destroy()
+  if err or not res._finishing then
+    res:destroy(err)
   end
 end
 
