@@ -32,6 +32,12 @@ static void on_closed(uv_handle_t *handle) {
   mw_http_connection_free(of_poll((uv_poll_t *)handle));
 }
 
+static void leave_arrivals(struct mw_http_connection *connection) {
+  struct mw_arrivals *arrivals = &connection->service->arrivals;
+  if (connection->watch == MW_HTTP_ARRIVING)
+    mw_arrivals_remove(arrivals, connection->fd, connection);
+}
+
 /* Frees everything but what the handle needs to close. */
 static void let_go(struct mw_http_connection *connection) {
   struct mw_http_service *service = connection->service;
@@ -43,10 +49,11 @@ static void let_go(struct mw_http_connection *connection) {
   mw_http_output_drop_file(&connection->output);
   mw_http_input_drop(&connection->input);
   mw_http_service_take_back(&service->spare, &connection->output.bytes);
-  if (connection->has_poll)
+  leave_arrivals(connection);
+  if (connection->watch == MW_HTTP_POLLED)
     uv_close((uv_handle_t *)&connection->poll, on_closed);
   else
-    mw_list_append(&service->gone, &connection->link);
+    mw_http_service_add_gone(service, &connection->link);
 }
 
 void mw_http_connection_close_with(struct mw_http_connection *connection,
@@ -74,6 +81,8 @@ void mw_http_connection_reset(struct mw_http_connection *connection,
 
 int mw_http_connection_give_away(struct mw_http_connection *connection) {
   int fd = connection->fd;
+  if (connection->watch == MW_HTTP_ARRIVED)
+    mw_arrivals_forget(&connection->service->arrivals, fd);
   connection->fd = -1;
   connection->user = NULL;
   mw_buffer_free(&connection->response.headers);
@@ -153,19 +162,41 @@ static int events_of(const struct mw_http_connection *connection) {
 }
 
 static int open_poll(struct mw_http_connection *connection) {
-  int error = uv_poll_init(connection->service->loop, &connection->poll,
-                           connection->fd);
+  struct mw_http_service *service = connection->service;
+  leave_arrivals(connection);
+  if (connection->watch == MW_HTTP_ARRIVED)
+    mw_arrivals_forget(&service->arrivals, connection->fd);
+  connection->watch = MW_HTTP_NEW;
+  int error = uv_poll_init(service->loop, &connection->poll, connection->fd);
   connection->poll.data = NULL;
-  connection->has_poll = !error;
+  if (!error)
+    connection->watch = MW_HTTP_POLLED;
   return error;
+}
+
+static int poll_for(struct mw_http_connection *connection, int events) {
+  int error = connection->watch == MW_HTTP_POLLED ? 0 : open_poll(connection);
+  if (!error && events != connection->polled)
+    error = uv_poll_start(&connection->poll, events, on_poll);
+  connection->polled = events;
+  return error;
+}
+
+static int await_arrival(struct mw_http_connection *connection) {
+  if (connection->watch == MW_HTTP_ARRIVING)
+    return 0;
+  connection->watch = MW_HTTP_ARRIVING;
+  return mw_arrivals_add(&connection->service->arrivals, connection->fd,
+                         connection);
 }
 
 static void watch(struct mw_http_connection *connection) {
   int events = events_of(connection);
-  int error = connection->has_poll ? 0 : open_poll(connection);
-  if (!error && events != connection->polled)
-    error = uv_poll_start(&connection->poll, events, on_poll);
-  connection->polled = events;
+  bool may_be_short =
+      connection->watch <= MW_HTTP_ARRIVING && events == UV_READABLE &&
+      connection->state == MW_HTTP_WAITING && !connection->has_served;
+  int error =
+      may_be_short ? await_arrival(connection) : poll_for(connection, events);
   if (error)
     mw_http_connection_close_with(connection, error);
 }
@@ -274,18 +305,26 @@ void mw_http_connection_make_due(struct mw_http_connection *connection) {
     mw_http_service_add_due(connection->service, &connection->due);
 }
 
-/* The request of a new one is mostly there already: one that is answered and
-   ended then never has a handle. */
+/* The request of a new one may be there already. */
 void mw_http_connection_go_on_due(struct mw_link *link) {
   struct mw_http_connection *connection =
       MW_LINKED(link, struct mw_http_connection, due);
-  bool is_new = connection->is_new && connection->state == MW_HTTP_WAITING;
+  bool is_new =
+      connection->watch == MW_HTTP_NEW && connection->state == MW_HTTP_WAITING;
   mw_list_remove(link);
-  connection->is_new = false;
   if (is_new)
     receive(connection);
-  if (!is_new || (connection->state != MW_HTTP_GONE && !connection->has_poll))
+  if (!is_new ||
+      (connection->watch == MW_HTTP_NEW && connection->state != MW_HTTP_GONE))
     go_on_with_kept(connection);
+}
+
+void mw_http_connection_arrived(void *user) {
+  struct mw_http_connection *connection = user;
+  connection->watch = MW_HTTP_ARRIVED;
+  receive(connection);
+  if (connection->watch == MW_HTTP_ARRIVED && connection->state != MW_HTTP_GONE)
+    watch(connection); /* in vain */
 }
 
 void mw_http_connection_end_idle(struct mw_http_connection *connection) {
@@ -314,7 +353,6 @@ int mw_http_connection_open(struct mw_http_service *service, int fd,
   connection->service = service;
   connection->fd = fd;
   connection->timed = MW_HTTP_UNTIMED;
-  connection->is_new = true;
   connection->may_delay = may_delay;
   connection->began = uv_now(connection->service->loop);
   mw_list_init(&connection->due);

@@ -33,6 +33,9 @@ struct mw_http_connection *mw_http_connection_of(struct mw_link *link);
 /** Goes on with one that is due. */
 void mw_http_connection_go_on_due(struct mw_link *link);
 
+/** The first bytes of one are there; for mw_arrivals_open(). */
+void mw_http_connection_arrived(void *connection);
+
 /** Answers 503 and ends; for one that has just been opened. */
 void mw_http_connection_turn_away(struct mw_http_connection *connection);
 

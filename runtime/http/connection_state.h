@@ -35,10 +35,18 @@ enum mw_http_state {
   MW_HTTP_GONE
 };
 
+/* How it is told of what comes. */
+enum mw_http_watch {
+  MW_HTTP_NEW,      /* not yet */
+  MW_HTTP_ARRIVING, /* by the service's arrivals */
+  MW_HTTP_ARRIVED,  /* not any more: they have told it */
+  MW_HTTP_POLLED    /* by a handle of its own */
+};
+
 enum mw_http_order { MW_HTTP_GO_ON, MW_HTTP_CUT, MW_HTTP_END };
 
 struct mw_http_connection {
-  uv_poll_t poll; /* opened when there is something to wait for */
+  uv_poll_t poll; /* open where it is polled */
   struct mw_http_service *service;
   struct mw_link link, due;
   struct mw_deadline deadline;
@@ -47,6 +55,7 @@ struct mw_http_connection {
   int timed;   /* what the deadline is for */
   int unacked; /* bytes that the peer had not taken when it was set */
   enum mw_http_state state;
+  enum mw_http_watch watch;
   enum mw_http_order order; /* what to do at the next step */
   uint64_t began;           /* when the first byte of the request came */
   struct mw_http_input input;
@@ -55,8 +64,6 @@ struct mw_http_connection {
   uint64_t body_bytes;
   struct mw_http_response response;
   void *user;
-  bool is_new; /* nothing has been read yet */
-  bool has_poll;
   bool running;    /* go_on() is under way */
   bool has_served; /* a request, or more */
   bool may_delay;  /* the kernel may hold a small packet back (Nagle) */

@@ -183,17 +183,16 @@ static void free_gone(struct mw_http_service *service) {
     mw_http_connection_free(mw_http_connection_of(service->gone.next));
 }
 
-/* Those that become due meanwhile have their turn next time, until which the
-   loop does not wait. */
-static void go_on_with_due(uv_idle_t *before_wait) {
+/* Those that become due meanwhile stand behind the end, and have their turn
+   next time, until which the loop does not wait. */
+static void on_before_wait(uv_idle_t *before_wait) {
   struct mw_http_service *service =
       MW_LINKED(before_wait, struct mw_http_service, before_wait);
-  struct mw_link todo;
-  todo = service->due;
-  todo.next->prev = todo.prev->next = &todo;
-  mw_list_init(&service->due);
-  while (!mw_list_is_empty(&todo))
-    mw_http_connection_go_on_due(todo.next);
+  struct mw_link end;
+  mw_list_append(&service->due, &end);
+  while (service->due.next != &end)
+    mw_http_connection_go_on_due(service->due.next);
+  mw_list_remove(&end);
   if (mw_list_is_empty(&service->due))
     uv_idle_stop(before_wait);
   free_gone(service);
@@ -211,8 +210,12 @@ static void write_keep_alive(struct mw_http_service *service) {
              seconds % 1000000000);
 }
 
-static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
+static int init_service(struct mw_http_server *server, uv_loop_t *loop) {
   struct mw_http_service *service = &server->service;
+  int error =
+      mw_arrivals_open(&service->arrivals, loop, mw_http_connection_arrived);
+  if (error)
+    return error;
   service->loop = loop;
   service->on_left = on_left;
   mw_list_init(&service->connections);
@@ -221,10 +224,11 @@ static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
   mw_deadlines_init(&service->deadlines, loop, on_expired, server);
   uv_idle_init(loop, &service->before_wait);
   service->before_wait.data = NULL;
-  service->go_on_with_due = go_on_with_due;
-  server->open_handles = 2;
+  service->on_before_wait = on_before_wait;
+  server->open_handles = 3;
   mw_deadline_init(&server->drain);
   write_keep_alive(service);
+  return 0;
 }
 
 int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
@@ -237,9 +241,12 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
   made->service.limits = *limits;
   made->service.events = events;
   made->service.user = user;
-  init_service(made, loop);
-  *server = made;
-  return 0;
+  int error = init_service(made, loop);
+  if (error)
+    free(made);
+  else
+    *server = made;
+  return error;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -252,6 +259,11 @@ static void on_idle_closed(uv_handle_t *handle) {
       of_service(MW_LINKED(handle, struct mw_http_service, before_wait)));
 }
 
+static void on_arrivals_closed(uv_handle_t *handle) {
+  handle_closed(
+      of_service(MW_LINKED(handle, struct mw_http_service, arrivals.poll)));
+}
+
 void mw_http_server_close(struct mw_http_server *server) {
   if (server->closing)
     return;
@@ -262,4 +274,5 @@ void mw_http_server_close(struct mw_http_server *server) {
   mw_deadline_clear(&server->drain);
   uv_close((uv_handle_t *)&server->service.deadlines.timer, on_timer_closed);
   uv_close((uv_handle_t *)&server->service.before_wait, on_idle_closed);
+  mw_arrivals_close(&server->service.arrivals, on_arrivals_closed);
 }

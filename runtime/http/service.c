@@ -24,7 +24,13 @@ void mw_http_service_add_due(struct mw_http_service *service,
   if (!mw_list_is_empty(due))
     return;
   mw_list_append(&service->due, due);
-  uv_idle_start(&service->before_wait, service->go_on_with_due);
+  uv_idle_start(&service->before_wait, service->on_before_wait);
+}
+
+void mw_http_service_add_gone(struct mw_http_service *service,
+                              struct mw_link *gone) {
+  mw_list_append(&service->gone, gone);
+  uv_idle_start(&service->before_wait, service->on_before_wait);
 }
 
 struct mw_http_span mw_http_service_date(struct mw_http_service *service) {

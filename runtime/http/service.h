@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "http/deadlines.h"
 #include "http/events.h"
+#include "net/arrivals.h"
 
 /* What a deadline is for. */
 enum mw_http_deadline {
@@ -35,13 +36,14 @@ struct mw_http_service {
   const struct mw_http_events *events;
   void *user;
   struct mw_deadlines deadlines;
+  struct mw_arrivals arrivals;
   struct mw_link connections;
   size_t count;          /* those that are open */
   size_t alive;          /* and those that are still to be freed */
   struct mw_link gone;   /* of these, what no handle holds */
   struct mw_link due;    /* connections to go on with before the loop waits */
-  uv_idle_t before_wait; /* active while there are some */
-  uv_idle_cb go_on_with_due;
+  uv_idle_t before_wait; /* active while there are some, of either */
+  uv_idle_cb on_before_wait;
   bool draining; /* every answer is the last of its connection */
   void (*on_left)(struct mw_http_service *service); /* one less is alive */
   struct mw_buffer spare;                           /* for the next answer */
@@ -57,6 +59,11 @@ struct mw_http_service {
 /** Has a connection, by its link, go on before the loop waits. */
 void mw_http_service_add_due(struct mw_http_service *service,
                              struct mw_link *due);
+
+/** Has a connection that is closed, by its link, freed before the loop waits.
+ */
+void mw_http_service_add_gone(struct mw_http_service *service,
+                              struct mw_link *gone);
 
 /** The line for the header Date, of this second. */
 struct mw_http_span mw_http_service_date(struct mw_http_service *service);
