@@ -228,13 +228,18 @@ function Server.new(opts, handler)
   return self
 end
 
--- The engine is there from the first listen() on, until it has nothing to do.
+-- The engine is there from the first listen() on, until it has nothing to do;
+-- nil and a code where the system has no room for it.
 local function engine(self)
-  if not self._engine then
-    self._engine = assert(core.open(limits_of(self._options), callbacks_of(self)))
-    self._engine:set_referenced(not self._unreferenced)
+  if self._engine then
+    return self._engine
   end
-  return self._engine
+  local opened, code = core.open(limits_of(self._options), callbacks_of(self))
+  if opened then
+    opened:set_referenced(not self._unreferenced)
+    self._engine = opened
+  end
+  return opened, code
 end
 
 function Server:_listening_changed(event)
@@ -262,24 +267,37 @@ function Server:_count()
   return self._connections + (self._engine and self._engine:count() or 0)
 end
 
+-- Returns true, or nil and a code.
+local function accept_from(opened, number, backlog, exclusive)
+  local listens, code = socket.listen(number, backlog)
+  if not listens then
+    return nil, code
+  end
+  local copy, refusal = fd.dup(number)
+  if not copy then
+    return nil, refusal
+  end
+  fd.set_nonblocking(copy, true)
+  local ok
+  ok, refusal = opened:listen(copy, exclusive)
+  if not ok then
+    fd.close(copy)
+  end
+  return ok, refusal
+end
+
 -- What has a descriptor shares it; any other object accepts by itself. Where the
 -- field `exclusive` is true, other processes wait at the same socket.
 function Server:_start_accepting(handle, backlog)
   self._is_closed = nil
+  local opened, refusal = engine(self)
   local number = handle.fileno and handle:fileno()
-  if not number then
-    engine(self)
+  if opened and not number then
     return net.Server._start_accepting(self, handle, backlog)
   end
-  local listens, code = socket.listen(number, backlog)
-  if not listens then
-    return nil, code, code
-  end
-  local copy = assert(fd.dup(number))
-  fd.set_nonblocking(copy, true)
-  local ok, refusal = engine(self):listen(copy, handle.exclusive == true)
-  if not ok then
-    fd.close(copy)
+  local ok = opened
+  if ok then
+    ok, refusal = accept_from(opened, number, backlog, handle.exclusive == true)
   end
   return ok, refusal, refusal
 end
@@ -293,9 +311,9 @@ end
 ---@param unread? string what was read off it already
 ---@return boolean
 function Server:_take(handle, unread)
-  local number = assert(fd.dup(handle:fileno()))
+  local number = fd.dup(handle:fileno())
   handle:close()
-  return self:_take_descriptor(number, unread)
+  return number ~= nil and self:_take_descriptor(number, unread)
 end
 
 --- Takes a connection that is a plain descriptor, which is the server's from
@@ -305,7 +323,8 @@ end
 ---@return boolean
 function Server:_take_descriptor(number, unread)
   fd.set_nonblocking(number, true)
-  local ok = not self._is_closed and engine(self):take(number, unread)
+  local opened = not self._is_closed and engine(self)
+  local ok = opened and opened:take(number, unread)
   if not ok then
     fd.close(number)
   end

@@ -173,6 +173,31 @@ describe("An HTTP server", function()
     assert.equal("hello", result.stdout)
   end)
 
+  it("tells by an event that there are too few descriptors to listen", function()
+    local result = run_mwrun({
+      "-e",
+      [[
+        local http = require "mw.http"
+        http.create_server(function() end):listen(0, "127.0.0.1"):close():wait "close"
+        local held, file = {}
+        repeat
+          file = io.open "/dev/null"
+          held[#held + 1] = file
+        until not file
+        for spare = 0, 5 do
+          if spare > 0 then table.remove(held):close() end
+          local server = http.create_server(function() end):listen(0, "127.0.0.1")
+          local ok, err = server:wait "listening"
+          io.write(ok and "listening" or err.code, " ")
+          server:close()
+          server:wait "close"
+        end
+      ]],
+    }, { limits = { nofile = 40 } })
+    assert.equal("", result.stderr)
+    assert.matches("^EMFILE EMFILE EMFILE listening listening ", result.stdout)
+  end)
+
   it("wakes no other process for a connection, also after it has paused", function()
     local result = run_mwrun {
       "-e",
