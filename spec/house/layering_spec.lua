@@ -30,7 +30,7 @@ local c_order = {
 -- named here shows all.
 local c_doors = {
   cluster = words "dispatcher handoff intake policy",
-  http = words "body connection header_block parser server",
+  http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
   process = words "limits parent_death reaper spawn_options spawn_sync tree",
   bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
