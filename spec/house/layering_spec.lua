@@ -65,7 +65,7 @@ local lua_order = {
   "ipc",
   "process",
   "child_process http",
-  "cluster",
+  "supervisor",
   "mw",
 }
 
