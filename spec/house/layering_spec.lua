@@ -55,8 +55,8 @@ local c_privileges = {
 
 -- Lua: what lua/mw/ holds.
 local lua_order = {
-  "error",
-  "exit json msgpack options providers tick",
+  "counters error",
+  "exit json msgpack options tick",
   "timers",
   "task",
   "emitter",
@@ -93,10 +93,11 @@ local lua_privileges = {
   ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
-  ["mw.core.loop"] = words "emitter exit process stream task tick timers",
+  ["mw.core.loop"] = words "emitter exit process stream supervisor task tick timers",
   ["mw.core.process"] = words "child_process process",
-  ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
-  ["mw.core.system"] = words "ipc mw process timers",
+  ["mw.core.socket"] = words "child_process dgram http ipc look_up net",
+  ["mw.core.system"] = words "ipc mw process supervisor timers",
+  ["mw.core.watchdog"] = words "supervisor",
 }
 
 local function ranks(order)

@@ -11,6 +11,7 @@
 ---@field ready_at integer?
 ---@field last_beat integer? the last sign of life of its loop
 ---@field vitals table what it said of itself then
+---@field messages any[] the last few that it has sent
 ---@field limits mw.WorkerLimits
 ---@field replace_reason string? why it is to be replaced
 ---@field timer table? limits the time of its state
@@ -30,6 +31,7 @@ function Worker.new(slot, generation, now, limits)
     started_at = now,
     limits = limits,
     vitals = {},
+    messages = {},
   }, Worker)
 end
 
@@ -47,6 +49,17 @@ function Worker:set_timer(timer)
     self.timer:close()
   end
   self.timer = timer
+end
+
+local most_messages = 5
+
+--- Remembers a message, for the record of a crash.
+---@param message any
+function Worker:remember(message)
+  table.insert(self.messages, message)
+  if #self.messages > most_messages then
+    table.remove(self.messages, 1)
+  end
 end
 
 --- For how long it has been ready; nil where it never was.

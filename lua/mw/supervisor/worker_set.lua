@@ -134,6 +134,7 @@ function reports.listening(self, worker)
 end
 
 function reports.message(self, worker, value)
+  worker:remember(value)
   if self.settings.ready == "message" and value == "ready" then
     self:signal(worker, "ready")
   end
