@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +14,10 @@
 
 /* How long a report may take to go out, in milliseconds. */
 #define PATIENCE 1000
+
+/* A place is so many lines, each in so many bytes. */
+#define MOST_LINES 3
+#define PLACE_SIZE (MOST_LINES * (LUA_IDSIZE + 16))
 
 /* A hook as it was before ours. */
 struct hook {
@@ -30,7 +35,7 @@ static struct {
   struct hook before[2];
   volatile sig_atomic_t hooked; /* of these, how many are set */
   volatile sig_atomic_t asked;  /* by the master, without a report since */
-  char place[LUA_IDSIZE + 16];  /* where the last stall was, or empty */
+  char place[PLACE_SIZE];       /* where the last stall was, or empty */
 } watchdog = {.fd = -1};
 
 static char describe_key; /* registry: () -> the stacks of all that waits */
@@ -113,18 +118,22 @@ static void report_hook(lua_State *L, lua_Debug *ar) {
     lua_pop(L, 1);
 }
 
-/* The innermost line of Lua code, as far as the stacks tell. Reads only; makes
-   no strings. */
-static bool find_place(lua_State *L, char *place, size_t size) {
+/* The innermost lines of Lua code, as far as the stacks tell: "line < line <
+   line". Reads only; makes no strings. */
+static size_t find_place(lua_State *L, char *place, size_t size) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+  size_t length = 0;
+  int found = 0;
+  for (int level = 0; found < MOST_LINES && lua_getstack(L, level, &ar);
+       level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline > 0) {
-      snprintf(place, size, "%s:%d", ar.short_src, ar.currentline);
-      return true;
-    }
+    if (ar.currentline <= 0)
+      continue;
+    length +=
+        (size_t)snprintf(place + length, size - length, "%s%s:%d",
+                         found++ ? " < " : "", ar.short_src, ar.currentline);
   }
-  return false;
+  return length;
 }
 
 static void stall_hook(lua_State *L, lua_Debug *ar) {
@@ -137,14 +146,12 @@ static void stall_hook(lua_State *L, lua_Debug *ar) {
    still. snprintf() of a string and a number allocates nothing. */
 static void report_from_handler(void) {
   struct mw_calls *calls = watchdog.calls;
-  char place[sizeof watchdog.place];
-  char text[sizeof place + 64];
-  bool found =
-      (calls->running && find_place(calls->running, place, sizeof place)) ||
-      find_place(calls->main, place, sizeof place);
-  int length =
-      snprintf(text, sizeof text, "no Lua code runs: stuck in a call of %s",
-               found ? place : "the event loop");
+  char place[PLACE_SIZE] = "the event loop";
+  char text[PLACE_SIZE + 64];
+  if (!calls->running || !find_place(calls->running, place, sizeof place))
+    find_place(calls->main, place, sizeof place);
+  int length = snprintf(text, sizeof text,
+                        "no Lua code runs: stuck in a call of %s", place);
   write_report(text, (size_t)length + 1);
 }
 
@@ -177,7 +184,7 @@ static int install(void) {
 }
 
 /* open(fd, describe) -> true | nil, errname: from now on reports go to this
-   descriptor; `describe` returns text to be added to them. */
+   descriptor, an empty one at once; `describe` returns text to be added. */
 static int watchdog_open(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -197,6 +204,7 @@ static int watchdog_open(lua_State *L) {
     return 2;
   }
   watchdog.fd = fd;
+  write_report("", 1);
   lua_pushboolean(L, true);
   return 1;
 }

@@ -30,7 +30,7 @@ end
 
 ---@class spec.FakeBackend
 ---@field started spec.FakeWorker[] all, in order
----@field traceback_text string what is told of one that hangs
+---@field traceback_text string what is told of one that is stuck
 local FakeBackend = {}
 FakeBackend.__index = FakeBackend
 

@@ -2,11 +2,18 @@
 
 local M = {}
 
--- It has no place any more, and only so long to end.
-local function begin_stopping(set, worker)
+local function lose_place(set, worker)
   local slot = set:slot_of(worker)
   if slot then
     slot:remove(worker)
+  end
+end
+
+-- It has no place any more, and only so long to end.
+local function begin_stopping(set, worker)
+  lose_place(set, worker)
+  if worker.state == "gone" then
+    return
   end
   worker:set_timer(set.clock:after(set.settings.graceful_timeout, function()
     set:signal(worker, "overdue")
@@ -40,19 +47,25 @@ function M.kill(set, worker)
   set.backend:kill(worker.handle)
 end
 
+-- The traceback first: there is none of a dead one. That takes a moment; until
+-- then the worker keeps its place.
 function M.kill_late(set, worker)
-  set:fail(worker, { why = ("%s was not ready within %d ms"):format(worker, set.settings.ready_timeout) })
-  begin_stopping(set, worker)
-  M.kill(set, worker)
+  set.backend:traceback(worker.handle, function(traceback)
+    local why = ("%s was not ready within %d ms"):format(worker, set.settings.ready_timeout)
+    set:fail(worker, { why = why .. "\n" .. traceback, traceback = traceback })
+    begin_stopping(set, worker)
+    M.kill(set, worker)
+    set:reconcile()
+  end)
 end
 
--- The traceback first: there is none of a dead one. That takes a moment, and
--- the replacement starts meanwhile.
+-- One that was ready is not missed for its traceback: the replacement starts
+-- meanwhile.
 function M.kill_hung(set, worker)
   begin_stopping(set, worker)
   set.backend:traceback(worker.handle, function(traceback)
-    local why = ("%s is hung"):format(worker)
-    set.log(why .. "\n" .. traceback)
+    local why = ("%s is hung\n%s"):format(worker, traceback)
+    set.log(why)
     set.record(worker, { why = why, traceback = traceback })
     set.emit("hung", worker, traceback)
     M.kill(set, worker)
@@ -74,10 +87,7 @@ end
 function M.count_failure(set, worker, code, signal, words)
   M.bury(set, worker, code, signal)
   set:fail(worker, { why = describe_end(worker, code, signal, words), code = code, signal = signal })
-  local slot = set:slot_of(worker)
-  if slot then
-    slot:remove(worker)
-  end
+  lose_place(set, worker)
 end
 
 return M

@@ -16,6 +16,9 @@ Forks.__index = Forks
 -- Behind the three standard streams and the channel.
 local report_descriptor = 4
 
+-- For what is left to read after a worker's end, in milliseconds.
+local patience = 100
+
 ---@class mw.ForkHandle
 ---@field id integer
 ---@field slot integer
@@ -72,10 +75,15 @@ local function follow_output(self, handle)
   end
 end
 
-local function follow_reports(self, handle)
-  handle.tracer = Tracer.new(function()
-    handle.child:kill(watchdog.signal)
-  end, self._clock)
+local function follow_reports(self, handle, report)
+  handle.tracer = Tracer.new({
+    kick = function()
+      handle.child:kill(watchdog.signal)
+    end,
+    on_open = function()
+      report "online"
+    end,
+  }, self._clock)
   handle.child.stdio[report_descriptor]:on("data", function(piece)
     handle.tracer:push(piece)
   end)
@@ -97,10 +105,6 @@ end
 local function follow_channel(handle, report)
   local child = handle.child
   child.channel:on_command("NODE_SUPERVISOR", function(envelope)
-    if not handle.is_online then
-      handle.is_online = true
-      report "online"
-    end
     if acts[envelope.act] then
       acts[envelope.act](handle, report, envelope)
     end
@@ -110,16 +114,30 @@ local function follow_channel(handle, report)
   end)
 end
 
--- The end is told when all that was written has been read.
-local function follow_end(handle, report)
-  local failure
-  handle.child:on("error", function(err)
+local function close_streams(child)
+  for _, stream in pairs(child.stdio) do
+    stream:destroy()
+  end
+end
+
+-- The end is told when all that was written has been read; where somebody else
+-- still has the other ends of the pipes, after a moment.
+local function follow_end(self, handle, report)
+  local child = handle.child
+  local timer, failure
+  child:on("error", function(err)
     failure = failure or err
   end)
-  handle.child:on("close", function(code, signal)
+  child:on("exit", function()
+    timer = self._clock:after(patience, function()
+      close_streams(child)
+    end)
+  end)
+  child:on("close", function(code, signal)
     if not handle.pid then
       return report("exit", nil, nil, tostring(failure))
     end
+    timer:close()
     handle.tracer:close()
     handle.output:finish()
     report("exit", code, signal, table.concat(handle.output:last_lines(), "\n"))
@@ -133,10 +151,10 @@ function Forks:start(slot, _, report)
   local handle = { id = self._last_id, slot = slot, pid = child.pid, child = child }
   if child.pid then
     follow_output(self, handle)
-    follow_reports(self, handle)
+    follow_reports(self, handle, report)
     follow_channel(handle, report)
   end
-  follow_end(handle, report)
+  follow_end(self, handle, report)
   return handle
 end
 
@@ -145,8 +163,9 @@ function Forks.ask_stop(_, handle)
   handle.child:kill "SIGTERM"
 end
 
+--- With all that descends from it.
 function Forks.kill(_, handle)
-  handle.child:kill "SIGKILL"
+  handle.child:kill_tree "SIGKILL"
 end
 
 function Forks.traceback(_, handle, done)

@@ -64,14 +64,15 @@ end
 -- The watchdog must know which coroutine runs, and Lua's own functions do not
 -- tell anybody.
 local function note_coroutines()
-  local library = coroutine
-  library.resume = loop.resume
-  function library.wrap(fn)
-    local co = library.create(fn)
+  -- luacheck: push globals coroutine
+  coroutine.resume = loop.resume
+  function coroutine.wrap(fn)
+    local co = coroutine.create(fn)
     return function(...)
       return results_of_wrapped(co, loop.resume(co, ...))
     end
   end
+  -- luacheck: pop
 end
 
 --- The value of MW_SUPERVISED for a worker.

@@ -10,12 +10,13 @@ Tracer.__index = Tracer
 local patience = 500
 
 local silence = "no Lua code runs, and nothing answers: the process is stopped, or stuck in the kernel"
+local closed = "its script has not begun, or is over"
 
----@param kick fun() sends the signal
+---@param to { kick: fun(), on_open: fun() } `kick` sends the signal; `on_open` is told when the watchdog is there
 ---@param clock mw.SupervisorClock
 ---@return mw.Tracer
-function Tracer.new(kick, clock)
-  return setmetatable({ _kick = kick, _clock = clock, _pieces = {} }, Tracer)
+function Tracer.new(to, clock)
+  return setmetatable({ _to = to, _clock = clock, _pieces = {}, _is_open = false }, Tracer)
 end
 
 local function answer(self, text)
@@ -25,40 +26,56 @@ local function answer(self, text)
   done(text)
 end
 
-local function ask(self, give_up)
-  self._timer = self._clock:after(patience, give_up)
-  self._kick()
+local function answer_in(self, ms, text)
+  self._timer = self._clock:after(ms, function()
+    answer(self, text)
+  end)
 end
 
 --- Calls `done` with what the worker says, or that it does not.
 ---@param done fun(text: string)
 function Tracer:ask(done)
   self._done = done
-  ask(self, function()
-    ask(self, function()
-      answer(self, silence)
-    end)
+  if not self._is_open then
+    return answer_in(self, 0, closed)
+  end
+  self._timer = self._clock:after(patience, function()
+    answer_in(self, patience, silence)
+    self._to.kick()
   end)
+  self._to.kick()
 end
 
---- Takes a piece of what the watchdog writes. A NUL ends an answer.
----@param piece string
-function Tracer:push(piece)
-  self._pieces[#self._pieces + 1] = piece
-  local last = piece:find("\0", 1, true)
-  if last then
-    local text = table.concat(self._pieces):match "^%Z*"
-    self._pieces = {}
-    if self._done then
-      answer(self, text)
-    end
+local function take_report(self, text)
+  if not self._is_open then
+    self._is_open = true
+    self._to.on_open()
+  elseif self._done then
+    answer(self, text)
   end
 end
 
---- The worker has ended: there is no more to come.
+--- Takes a piece of what the watchdog writes. A NUL ends each report; the first
+--- one is empty, and tells that it is there.
+---@param piece string
+function Tracer:push(piece)
+  local first = 1
+  local last = piece:find("\0", 1, true)
+  while last do
+    local text = table.concat(self._pieces) .. piece:sub(first, last - 1)
+    self._pieces = {}
+    take_report(self, text)
+    first = last + 1
+    last = piece:find("\0", first, true)
+  end
+  self._pieces[#self._pieces + 1] = piece:sub(first)
+end
+
+--- Takes note that the worker has ended.
 function Tracer:close()
+  self._is_open = false
   if self._done then
-    answer(self, silence)
+    answer(self, closed)
   end
 end
 

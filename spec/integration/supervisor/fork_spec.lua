@@ -1,0 +1,196 @@
+local eventually = require "spec.support.eventually"
+local mw = require "mw"
+local proc = require "spec.support.proc"
+local supervised = require "spec.support.supervised"
+
+local process = mw.process
+
+local it = supervised.it
+
+local function kill(worker)
+  assert(process.kill(worker.pid, "SIGKILL"))
+end
+
+describe("Supervised workers", function()
+  it("are started, and ready once they say so", function()
+    local run = supervised.start("process.send 'ready' stay()", { workers = 2 })
+    local workers = run:all_ready()
+    assert.equal(2, run:count "online")
+    assert.equal(2, run:count "ready")
+    for slot, worker in ipairs(workers) do
+      assert.equal(slot, worker.slot)
+      assert.is_true(proc.is_alive(worker.pid))
+    end
+  end)
+
+  it("get their arguments, and nothing else of ours", function()
+    local code = [[
+      process.send { args = { table.unpack(arg) }, variable = process.env.MW_SUPERVISED or mw.null,
+        exec_argv = #process.exec_argv, fds = {} }
+      process.send "ready" stay()
+    ]]
+    local run = supervised.start(code, { args = { "a", "b c" }, crash_dir = supervised.path "crashes" })
+    run:all_ready()
+    kill(run.supervisor:workers()[1])
+    run:event "restart"
+    local path = eventually(function()
+      return io.popen("cat " .. supervised.path "crashes" .. "/*"):read "a"
+    end)
+    assert.matches('"args":["a","b c"]', path, 1, true)
+    assert.matches('"variable":null', path, 1, true)
+  end)
+
+  it("are replaced at once when they are killed", function()
+    local run = supervised.start("process.send 'ready' stay()", { workers = 2 })
+    local before = run:all_ready()
+    for round = 1, 5 do
+      local victim = run.supervisor:workers()[round % 2 + 1]
+      local start = process.hrtime()
+      kill(victim)
+      run:event("ready", 2 + round)
+      assert.is_true(process.hrtime() - start < 1e9)
+      local worker, code, signal = run:event("exit", round)
+      assert.same({ victim.pid, "SIGKILL" }, { worker.pid, signal })
+      assert.is_nil(code)
+    end
+    assert.equal(5, run.supervisor:status().restarts)
+    for slot, worker in ipairs(run:all_ready()) do
+      assert.equal(slot, worker.slot)
+      assert.is_true(worker.id > before[slot].id)
+    end
+  end)
+
+  it("that crash at boot start no more than ten times in ten seconds", function()
+    local run = supervised.start("if io.open(arg[0] .. '.bad') then error 'bad' end process.send 'ready' stay()")
+    run:all_ready()
+    io.open(supervised.path "app.lua.bad", "w"):close()
+    kill(run.supervisor:workers()[1])
+    local starts = 0
+    eventually(function()
+      starts = run:count "restart"
+      return select(2, run:event("restart", starts)) == 30000
+    end, 12000)
+    assert.is_true(starts <= 10, starts)
+    local delays = {}
+    for index = 1, starts do
+      delays[index] = select(2, run:event("restart", index))
+    end
+    assert.equal(0, delays[1])
+    for index = 3, #delays do
+      assert.is_true(delays[index] > delays[index - 1])
+    end
+  end)
+
+  it("show what they use", function()
+    local run = supervised.start(
+      "kept = ('x'):rep(1 << 23) process.send 'ready' stay()",
+      { heartbeat = { interval = 20, timeout = 10000 } }
+    )
+    local worker = eventually(function()
+      local worker = run.supervisor:workers()[1]
+      return worker and (worker.lua_heap or 0) > 1 << 23 and worker
+    end)
+    assert.is_true(worker.memory > worker.lua_heap)
+    assert.equal(0, worker.requests)
+    assert.equal("ready", worker.state)
+  end)
+
+  it("are replaced when they use too much memory, before they are stopped", function()
+    local code = [[
+      process.send "ready"
+      if not io.open(arg[0] .. ".grown") then
+        io.open(arg[0] .. ".grown", "w"):close()
+        kept = ("x"):rep(1 << 26)
+      end
+      stay()
+    ]]
+    local run = supervised.start(code, { max_memory = 1 << 25, heartbeat = { interval = 50, timeout = 10000 } })
+    run:event("ready", 2)
+    local first, _, signal = run:event "exit"
+    assert.same({ 1, "SIGTERM" }, { first.id, signal })
+    assert.equal(0, run.supervisor:status().restarts)
+    assert.equal(2, run:all_ready()[1].id)
+  end)
+
+  it("that listen to SIGTERM finish what is under way", function()
+    local code = [[
+      process.on("SIGTERM", function()
+        io.write "finishing\n"
+        process.exit(0)
+      end)
+      process.send "ready"
+      stay()
+    ]]
+    local run = supervised.start(code)
+    run:all_ready()
+    run.supervisor:stop()
+    local _, status, signal = run:event "exit"
+    assert.same({ 0, nil }, { status, signal })
+  end)
+
+  it("that do not go are killed after graceful_timeout", function()
+    local run = supervised.start("process.on('SIGTERM', function() end) process.send 'ready' stay()", { graceful_timeout = 100 })
+    run:all_ready()
+    local start = process.hrtime()
+    run.supervisor:stop()
+    assert.is_true(process.hrtime() - start >= 100e6)
+    local _, _, signal = run:event "exit"
+    assert.equal("SIGKILL", signal)
+  end)
+
+  it("can't be started at all: that is a failure like others", function()
+    local run = supervised.start("", { restart = { delay = 60000 } })
+    run:event "restart"
+    local worker, code, signal = run:event "exit"
+    assert.equal(1, worker.id)
+    assert.same({ 0, nil }, { code, signal })
+  end)
+end)
+
+describe("A reload with real workers", function()
+  it("runs the new script", function()
+    local run = supervised.start("process.send 'ready' print 'old' stay()", { workers = 2 })
+    run:all_ready()
+    supervised.write "process.send 'ready' mw.timers.set_timeout(process.exit, 60000, 42)"
+    assert.is_true(run.supervisor:reload())
+    local status = run.supervisor:status()
+    assert.equal(2, status.generation)
+    assert.equal(2, #status.workers)
+    for _, worker in ipairs(status.workers) do
+      assert.equal(2, worker.generation)
+    end
+    assert.same({ true }, { run:event "reload" })
+  end)
+
+  it("of a broken script keeps the old workers, and tells its error", function()
+    local run = supervised.start("process.send 'ready' stay()", { workers = 2 })
+    local before = run:all_ready()
+    supervised.write "local x ="
+    local ok, err = run.supervisor:reload()
+    assert.is_nil(ok)
+    assert.matches("app.lua:1: unexpected symbol near <eof>", tostring(err), 1, true)
+    assert.equal(err, run:event "rollback")
+    assert.same({ false, err }, { run:event "reload" })
+    local after = run:all_ready()
+    for slot = 1, 2 do
+      assert.equal(before[slot].pid, after[slot].pid)
+    end
+  end)
+end)
+
+describe("scale and restart with real workers", function()
+  it("do what they say", function()
+    local run = supervised.start "process.send 'ready' stay()"
+    run:all_ready()
+    assert.is_true(run.supervisor:scale(3))
+    assert.equal(3, #run.supervisor:workers())
+    assert.is_true(run.supervisor:restart(2))
+    local ids = {}
+    for index, worker in ipairs(run.supervisor:workers()) do
+      ids[index] = worker.id
+    end
+    assert.same({ 1, 4, 3 }, ids)
+    assert.is_true(run.supervisor:scale(1))
+    assert.equal(1, #run.supervisor:workers())
+  end)
+end)
