@@ -125,9 +125,11 @@ describe("A worker that is only busy", function()
       ]],
       { heartbeat = { interval = 50, timeout = 600 } }
     )
-    run:all_ready()
-    mw.sleep(1200)
+    eventually(function()
+      return run.supervisor:workers()[1].uptime > 1500
+    end)
     assert.equal(0, run:count "hung")
+    assert.equal(1, run:count "ready")
   end)
 
   it("has its stalls counted, and the line of the last one named", function()
@@ -150,7 +152,11 @@ describe("A worker that is only busy", function()
     assert.equal(1, worker.stalls)
     assert.matches("app.lua:6", worker.last_stall.place)
     assert.is_true(worker.last_stall.duration >= 200 and worker.last_stall.duration < 2000)
-    mw.sleep(200)
-    assert.equal(1, run.supervisor:workers()[1].stalls)
+    local later = worker.uptime + 300
+    eventually(function()
+      worker = run.supervisor:workers()[1]
+      return worker.uptime > later
+    end)
+    assert.equal(1, worker.stalls)
   end)
 end)
