@@ -75,14 +75,23 @@ local function follow_output(self, handle)
   end
 end
 
-local function follow_reports(self, handle, report)
+-- By whichever of its two ways a worker is heard first.
+local function online_once(report)
+  local is_online = false
+  return function()
+    if not is_online then
+      is_online = true
+      report "online"
+    end
+  end
+end
+
+local function follow_reports(self, handle, tell_online)
   handle.tracer = Tracer.new({
     kick = function()
       handle.child:kill(watchdog.signal)
     end,
-    on_open = function()
-      report "online"
-    end,
+    on_open = tell_online,
   }, self._clock)
   handle.child.stdio[report_descriptor]:on("data", function(piece)
     handle.tracer:push(piece)
@@ -102,14 +111,16 @@ function acts.beat(handle, report, envelope)
   })
 end
 
-local function follow_channel(handle, report)
+local function follow_channel(handle, report, tell_online)
   local child = handle.child
   child.channel:on_command("NODE_SUPERVISOR", function(envelope)
+    tell_online()
     if acts[envelope.act] then
       acts[envelope.act](handle, report, envelope)
     end
   end)
   child:on("message", function(message)
+    tell_online()
     report("message", message)
   end)
 end
@@ -151,8 +162,9 @@ function Forks:start(slot, _, report)
   local handle = { id = self._last_id, slot = slot, pid = child.pid, child = child }
   if child.pid then
     follow_output(self, handle)
-    follow_reports(self, handle, report)
-    follow_channel(handle, report)
+    local tell_online = online_once(report)
+    follow_reports(self, handle, tell_online)
+    follow_channel(handle, report, tell_online)
   end
   follow_end(self, handle, report)
   return handle

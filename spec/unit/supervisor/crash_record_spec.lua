@@ -12,7 +12,7 @@ local crash = {
   uptime = 1234,
   signal = "SIGSEGV",
   memory = 1000000,
-  traceback = "stack traceback:\n\tapp.lua:7",
+  traceback = "stack traceback:\n  app.lua:7",
   output = { "first", "last" },
   messages = { "ready", { user = "ann" } },
 }
@@ -30,7 +30,7 @@ memory: 1000000
 
 traceback:
   stack traceback:
-  	app.lua:7
+    app.lua:7
 
 last output:
   first
