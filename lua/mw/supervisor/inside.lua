@@ -61,9 +61,9 @@ local function results_of_wrapped(co, ok, ...)
   error(err, 2)
 end
 
--- The watchdog must know which coroutine runs, and Lua's own functions do not
--- tell anybody.
-local function note_coroutines()
+--- Lets the watchdog know which coroutine runs: Lua's own functions do not tell
+--- anybody. To the script they are what they were.
+function M.note_coroutines()
   -- luacheck: push globals coroutine
   coroutine.resume = loop.resume
   function coroutine.wrap(fn)
@@ -96,7 +96,7 @@ function M.start()
   io.stdout:setvbuf "line"
   -- Ctrl-C at a terminal is for the master, which stops its workers.
   process.on("SIGINT", function() end)
-  note_coroutines()
+  M.note_coroutines()
   if watchdog.open(math.tointeger(descriptor), function()
     return task.tracebacks(most_tasks)
   end) and math.tointeger(stall_warning) > 0 then

@@ -23,21 +23,37 @@ describe("Supervised workers", function()
     end
   end)
 
-  it("get their arguments, and nothing else of ours", function()
-    local code = [[
-      process.send { args = { table.unpack(arg) }, variable = process.env.MW_SUPERVISED or mw.null,
-        exec_argv = #process.exec_argv, fds = {} }
-      process.send "ready" stay()
-    ]]
-    local run = supervised.start(code, { args = { "a", "b c" }, crash_dir = supervised.path "crashes" })
+  it("get their arguments, and find nothing of ours in their environment", function()
+    local run = supervised.start([[
+      print(#arg, arg[1], arg[2], process.env.MW_SUPERVISED, #process.exec_argv)
+      process.send "ready"
+      stay()
+    ]], { args = { "a", "b c" } })
     run:all_ready()
-    kill(run.supervisor:workers()[1])
-    run:event "restart"
-    local path = eventually(function()
-      return io.popen("cat " .. supervised.path "crashes" .. "/*"):read "a"
+    eventually(function()
+      return supervised.written():find("2\ta\tb c\tnil\t0\n", 1, true)
     end)
-    assert.matches('"args":["a","b c"]', path, 1, true)
-    assert.matches('"variable":null', path, 1, true)
+  end)
+
+  it("leave a record of their crash, with their last words and messages", function()
+    local code = [[
+      process.send "ready"
+      process.send { user = "ann" }
+      print "going down"
+      stay()
+      mw.timers.set_timeout(error, 10, "no more")
+    ]]
+    local run = supervised.start(code, { crash_dir = supervised.path "crashes" })
+    run:event "restart"
+    local name = supervised.written():match "crash record: (%C+)"
+    local file = assert(io.open(name))
+    local record = file:read "a"
+    file:close()
+    assert.matches("^worker 1 %(slot 1, pid %d+%) ended with status 1: ", record)
+    assert.matches("\ncode: 1\n", record, 1, true)
+    assert.matches("\nmemory: %d+\nlua_heap: %d+\n", record)
+    assert.matches("\nlast output:\n  going down\n.*no more", record)
+    assert.matches('\nlast messages:\n  "ready"\n  {"user":"ann"}\n', record, 1, true)
   end)
 
   it("are replaced at once when they are killed", function()
