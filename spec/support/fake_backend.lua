@@ -6,6 +6,7 @@
 ---@field pid integer
 ---@field slot integer
 ---@field generation integer
+---@field active boolean? may be given connections
 ---@field asked boolean? to stop
 ---@field killed boolean?
 ---@field ended boolean?
@@ -44,6 +45,10 @@ function FakeBackend:start(slot, generation, report)
   local worker = { id = id, pid = 1000 + id, slot = slot, generation = generation, report = report }
   self.started[id] = setmetatable(worker, FakeWorker)
   return worker
+end
+
+function FakeBackend.activate(_, worker)
+  worker.active = true
 end
 
 function FakeBackend.ask_stop(_, worker)

@@ -14,8 +14,7 @@ local folder, running, written
 local names = { "online", "ready", "exit", "restart", "hung", "reload", "rollback", "give_up" }
 
 -- What a script of a test may use without naming it.
-local prelude = 'local mw = require "mw"; local process = mw.process; local function stay() mw.timers.set_interval('
-  .. "function() end, 1000) end; "
+local prelude = 'local mw = require "mw"; local process = mw.process; '
 
 --- Writes the workers' script, also anew.
 ---@param code string

@@ -28,6 +28,7 @@ function M.tell_ready(set, worker)
   worker:set_timer()
   worker.ready_at = set.clock:now()
   set.was_ready = true
+  set.backend:activate(worker.handle)
   set.emit("ready", worker)
 end
 

@@ -1,6 +1,6 @@
 -- The supervisor: keeps a set of workers alive.
 
-local Forks = require "mw.supervisor.forks"
+local ClusterBackend = require "mw.supervisor.cluster_backend"
 local WorkerSet = require "mw.supervisor.worker_set"
 local crash_record = require "mw.supervisor.crash_record"
 local emitter = require "mw.emitter"
@@ -77,7 +77,7 @@ local M = {}
 --- `ready_timeout` (10000), `graceful_timeout` (5000); `heartbeat` = { interval =
 --- 1000, timeout = 10000 }; `stall_warning` (1000, 0 for none): longer stalls of
 --- a loop are counted; `max_memory`, `max_requests`, `max_lifetime`: reaching
---- one, a worker is replaced; `output` = "plain", "prefix" or "json": how their
+--- one, a worker is replaced; `scheduling_policy`, as of the cluster; `output` = "plain", "prefix" or "json": how their
 --- lines are passed on, `output_budget` (1 MiB) bytes a second of each worker;
 --- `crash_dir`: a file a crash goes there.
 ---@param opts table
@@ -86,7 +86,7 @@ function M.start(opts)
   local all = settings.complete("supervisor.start", opts)
   local self = setmetatable({}, Supervisor)
   self._set = WorkerSet.new(all, {
-    backend = Forks.new(all, clock),
+    backend = ClusterBackend.new(all, clock),
     clock = clock,
     random = math.random,
     emit = function(...)

@@ -1,7 +1,9 @@
 -- The supervisor's part in a worker: signs of life from the loop itself, and
 -- the watchdog, which tells where code is stuck that does not return to it.
 
+local cluster = require "mw.cluster"
 local counters = require "mw.counters"
+local listening = require "mw.cluster.inside.listening"
 local loop = require "mw.core.loop"
 local process = require "mw.process"
 local system = require "mw.core.system"
@@ -16,9 +18,15 @@ local most_tasks = 20
 
 local stalls, last_stall = 0, nil
 
+local function tell(message)
+  if process.connected then
+    message.cmd = "NODE_SUPERVISOR"
+    process.channel:tell(message)
+  end
+end
+
 local function beat()
-  process.channel:tell {
-    cmd = "NODE_SUPERVISOR",
+  tell {
     act = "beat",
     lua_heap = math.floor(collectgarbage "count" * 1024),
     requests = counters.requests,
@@ -75,40 +83,95 @@ function M.note_coroutines()
   -- luacheck: pop
 end
 
+-- The end ----------------------------------------------------------------------
+
+-- Serves what is under way, and ends.
+local function drain(graceful_timeout, status)
+  local function exit()
+    process.exit(status)
+  end
+  timers.set_timeout(exit, graceful_timeout):unref()
+  listening.close_all(exit)
+end
+
+-- Without a listener of its script, an error that nobody has caught ends a
+-- worker; but one that serves others answers those first, while the master
+-- starts the next.
+local function leave_after(err, traceback, graceful_timeout)
+  local text = ("%s\n%s"):format(tostring(err), traceback or "")
+  io.stderr:write("mwrun: ", text, "\n")
+  if cluster.worker.state ~= "listening" or not process.connected then
+    process.exit(1)
+  end
+  tell { act = "leaving", why = text }
+  drain(graceful_timeout, 1)
+end
+
+local function watch_errors(graceful_timeout)
+  local is_leaving = false
+  process.on("uncaught_exception", function(err, _, traceback)
+    if process.listener_count "uncaught_exception" == 1 and not is_leaving then
+      is_leaving = true
+      leave_after(err, traceback, graceful_timeout)
+    end
+  end)
+end
+
+-- Beginning -------------------------------------------------------------------
+
 --- The value of MW_SUPERVISED for a worker.
----@param settings { heartbeat: { interval: integer }, stall_warning: integer }
+---@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer }
 ---@param descriptor integer where reports go
 ---@return string
 function M.variable(settings, descriptor)
-  return ("%d %d %d"):format(settings.heartbeat.interval, settings.stall_warning, descriptor)
+  local numbers = { settings.heartbeat.interval, settings.stall_warning, settings.graceful_timeout, descriptor }
+  return ("%d %d %d %d"):format(table.unpack(numbers))
 end
 
---- Begins, where MW_SUPERVISED says how, which is gone then: before the script
---- runs. Nothing of it keeps the loop alive.
-function M.start()
-  local text = process.env.MW_SUPERVISED
+-- Nothing of it keeps the loop alive.
+local function start_beating(interval)
+  beat()
+  timers.set_interval(beat, interval):unref()
+end
+
+local function start_watching(stall_warning, descriptor)
+  M.note_coroutines()
+  local ok = watchdog.open(descriptor, function()
+    return task.tracebacks(most_tasks)
+  end)
+  if ok and stall_warning > 0 then
+    watch_stalls(stall_warning):unref()
+  end
+end
+
+local function take_variable()
+  local text = process.env.MW_SUPERVISED or ""
   process.env.MW_SUPERVISED = nil
-  local interval, stall_warning, descriptor = (text or ""):match "^(%d+) (%d+) (%d+)$"
-  if not interval or not process.channel then
+  local numbers = {}
+  for number in text:gmatch "%d+" do
+    numbers[#numbers + 1] = math.tointeger(number)
+  end
+  return table.unpack(numbers)
+end
+
+-- Before the script runs, and only in a worker that has a supervisor.
+local function start()
+  local interval, stall_warning, graceful_timeout, descriptor = take_variable()
+  if not descriptor or not cluster.is_worker then
     return
   end
   -- Its lines are read by the master: they shall not wait in a buffer.
   io.stdout:setvbuf "line"
   -- Ctrl-C at a terminal is for the master, which stops its workers.
   process.on("SIGINT", function() end)
-  M.note_coroutines()
-  if watchdog.open(math.tointeger(descriptor), function()
-    return task.tracebacks(most_tasks)
-  end) and math.tointeger(stall_warning) > 0 then
-    watch_stalls(math.tointeger(stall_warning)):unref()
+  watch_errors(graceful_timeout)
+  function cluster._on_orphaned()
+    drain(graceful_timeout, 0)
   end
-  beat()
-  local timer = timers.set_interval(function()
-    if process.channel then
-      beat()
-    end
-  end, math.tointeger(interval))
-  timer:unref()
+  start_watching(stall_warning, descriptor)
+  start_beating(interval)
 end
+
+start()
 
 return M

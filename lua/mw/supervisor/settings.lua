@@ -2,6 +2,7 @@
 -- nothing is said.
 
 local options = require "mw.options"
+local policies = require "mw.cluster.policies"
 local uv = require "luv"
 
 local M = {}
@@ -42,6 +43,7 @@ local schema = {
   max_memory = positive,
   max_requests = positive,
   max_lifetime = positive,
+  scheduling_policy = policies.check,
   output = options.one_of("plain", "prefix", "json"),
   output_budget = positive,
   crash_dir = options.name,

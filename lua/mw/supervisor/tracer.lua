@@ -12,11 +12,11 @@ local patience = 500
 local silence = "no Lua code runs, and nothing answers: the process is stopped, or stuck in the kernel"
 local closed = "its script has not begun, or is over"
 
----@param to { kick: fun(), on_open: fun() } `kick` sends the signal; `on_open` is told when the watchdog is there
+---@param kick fun() sends the signal
 ---@param clock mw.SupervisorClock
 ---@return mw.Tracer
-function Tracer.new(to, clock)
-  return setmetatable({ _to = to, _clock = clock, _pieces = {}, _is_open = false }, Tracer)
+function Tracer.new(kick, clock)
+  return setmetatable({ _kick = kick, _clock = clock, _pieces = {}, _is_open = false }, Tracer)
 end
 
 local function answer(self, text)
@@ -41,15 +41,14 @@ function Tracer:ask(done)
   end
   self._timer = self._clock:after(patience, function()
     answer_in(self, patience, silence)
-    self._to.kick()
+    self._kick()
   end)
-  self._to.kick()
+  self._kick()
 end
 
 local function take_report(self, text)
   if not self._is_open then
     self._is_open = true
-    self._to.on_open()
   elseif self._done then
     answer(self, text)
   end

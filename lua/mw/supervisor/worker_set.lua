@@ -22,6 +22,7 @@ local states = require "mw.supervisor.states"
 ---@class mw.SupervisorBackend
 ---@field start fun(self, slot: integer, generation: integer, report: fun(event: string, ...: any)): handle: table the
 --- handle has `id` (1, 2, 3, …, never used again) and `pid` (nil where it could not be started)
+---@field activate fun(self, handle: table) it is ready: it may be given connections, and was given none before
 ---@field ask_stop fun(self, handle: table) takes no more work, finishes what is under way, ends
 ---@field kill fun(self, handle: table) ends it at once; harmless after its end
 ---@field traceback fun(self, handle: table, done: fun(text: string)) where its code is stuck; `done` comes once, soon,

@@ -88,7 +88,7 @@ describe("A process that is not supervised", function()
       "-e",
       [[
         local resume = coroutine.resume
-        require("mw.supervisor.inside").start()
+        require "mw.supervisor.inside"
         print(coroutine.resume == resume)
       ]],
     }

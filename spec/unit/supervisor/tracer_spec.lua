@@ -2,18 +2,13 @@ local FakeClock = require "spec.support.fake_clock"
 local Tracer = require "mw.supervisor.tracer"
 
 describe("A tracer", function()
-  local clock, kicks, opened, answers, tracer
+  local clock, kicks, answers, tracer
 
   before_each(function()
-    clock, kicks, opened, answers = FakeClock.new(), 0, 0, {}
-    tracer = Tracer.new({
-      kick = function()
-        kicks = kicks + 1
-      end,
-      on_open = function()
-        opened = opened + 1
-      end,
-    }, clock)
+    clock, kicks, answers = FakeClock.new(), 0, {}
+    tracer = Tracer.new(function()
+      kicks = kicks + 1
+    end, clock)
   end)
 
   local function ask()
@@ -22,13 +17,7 @@ describe("A tracer", function()
     end)
   end
 
-  it("knows by the first report that the watchdog is there", function()
-    assert.equal(0, opened)
-    tracer:push "\0"
-    assert.equal(1, opened)
-  end)
-
-  it("sends no signal before that, which would kill", function()
+  it("sends no signal before the first report, which is empty: it would kill", function()
     ask()
     clock:advance(0)
     assert.equal(0, kicks)

@@ -13,7 +13,7 @@ end
 
 describe("Supervised workers", function()
   it("are started, and ready once they say so", function()
-    local run = supervised.start("process.send 'ready' stay()", { workers = 2 })
+    local run = supervised.start("process.send 'ready'", { workers = 2 })
     local workers = run:all_ready()
     assert.equal(2, run:count "online")
     assert.equal(2, run:count "ready")
@@ -27,7 +27,6 @@ describe("Supervised workers", function()
     local run = supervised.start([[
       print(#arg, arg[1], arg[2], process.env.MW_SUPERVISED, #process.exec_argv)
       process.send "ready"
-      stay()
     ]], { args = { "a", "b c" } })
     run:all_ready()
     eventually(function()
@@ -40,7 +39,6 @@ describe("Supervised workers", function()
       process.send "ready"
       process.send { user = "ann" }
       print "going down"
-      stay()
       mw.timers.set_timeout(error, 10, "no more")
     ]]
     local run = supervised.start(code, { crash_dir = supervised.path "crashes" })
@@ -49,7 +47,7 @@ describe("Supervised workers", function()
     local file = assert(io.open(name))
     local record = file:read "a"
     file:close()
-    assert.matches("^worker 1 %(slot 1, pid %d+%) ended with status 1: ", record)
+    assert.matches("^worker %d+ %(slot 1, pid %d+%) ended with status 1: ", record)
     assert.matches("\ncode: 1\n", record, 1, true)
     assert.matches("\nmemory: %d+\nlua_heap: %d+\n", record)
     assert.matches("\nlast output:\n  going down\n.*no more", record)
@@ -57,7 +55,7 @@ describe("Supervised workers", function()
   end)
 
   it("are replaced at once when they are killed", function()
-    local run = supervised.start("process.send 'ready' stay()", { workers = 2 })
+    local run = supervised.start("process.send 'ready'", { workers = 2 })
     local before = run:all_ready()
     for round = 1, 5 do
       local victim = run.supervisor:workers()[round % 2 + 1]
@@ -77,7 +75,7 @@ describe("Supervised workers", function()
   end)
 
   it("that crash at boot start no more than ten times in ten seconds", function()
-    local run = supervised.start("if io.open(arg[0] .. '.bad') then error 'bad' end process.send 'ready' stay()")
+    local run = supervised.start("if io.open(arg[0] .. '.bad') then error 'bad' end process.send 'ready'")
     run:all_ready()
     io.open(supervised.path "app.lua.bad", "w"):close()
     kill(run.supervisor:workers()[1])
@@ -99,7 +97,7 @@ describe("Supervised workers", function()
 
   it("show what they use", function()
     local run = supervised.start(
-      "kept = ('x'):rep(1 << 23) process.send 'ready' stay()",
+      "kept = ('x'):rep(1 << 23) process.send 'ready'",
       { heartbeat = { interval = 20, timeout = 10000 } }
     )
     local worker = eventually(function()
@@ -118,34 +116,35 @@ describe("Supervised workers", function()
         io.open(arg[0] .. ".grown", "w"):close()
         kept = ("x"):rep(1 << 26)
       end
-      stay()
     ]]
     local run = supervised.start(code, { max_memory = 1 << 25, heartbeat = { interval = 50, timeout = 10000 } })
     run:event("ready", 2)
-    local first, _, signal = run:event "exit"
-    assert.same({ 1, "SIGTERM" }, { first.id, signal })
+    local first, status = run:event "exit"
+    assert.same({ run:event("online").id, 0 }, { first.id, status })
     assert.equal(0, run.supervisor:status().restarts)
-    assert.equal(2, run:all_ready()[1].id)
+    assert.equal(run:event("ready", 2).id, run:all_ready()[1].id)
   end)
 
-  it("that listen to SIGTERM finish what is under way", function()
+  it("are asked to stop, and finish what is under way", function()
     local code = [[
-      process.on("SIGTERM", function()
-        io.write "finishing\n"
-        process.exit(0)
+      process.on("disconnect", function()
+        mw.timers.set_timeout(print, 50, "finished")
       end)
       process.send "ready"
-      stay()
     ]]
     local run = supervised.start(code)
     run:all_ready()
     run.supervisor:stop()
     local _, status, signal = run:event "exit"
     assert.same({ 0, nil }, { status, signal })
+    assert.matches("finished\n", supervised.written(), 1, true)
   end)
 
   it("that do not go are killed after graceful_timeout", function()
-    local run = supervised.start("process.on('SIGTERM', function() end) process.send 'ready' stay()", { graceful_timeout = 100 })
+    local run = supervised.start(
+      "mw.timers.set_interval(function() end, 1000) process.send 'ready'",
+      { graceful_timeout = 100 }
+    )
     run:all_ready()
     local start = process.hrtime()
     run.supervisor:stop()
@@ -154,18 +153,37 @@ describe("Supervised workers", function()
     assert.equal("SIGKILL", signal)
   end)
 
-  it("can't be started at all: that is a failure like others", function()
-    local run = supervised.start("", { restart = { delay = 60000 } })
-    run:event "restart"
-    local worker, code, signal = run:event "exit"
-    assert.equal(1, worker.id)
+  it("that leave by themselves are replaced before they have ended", function()
+    local code = [[
+      process.send "ready"
+      if not io.open(arg[0] .. ".left") then
+        io.open(arg[0] .. ".left", "w"):close()
+        process.on("disconnect", function()
+          mw.timers.set_timeout(function() end, 300)
+        end)
+        mw.cluster.worker:disconnect()
+      end
+    ]]
+    local run = supervised.start(code)
+    run:event("ready", 2)
+    assert.equal(0, run:count "exit")
+    local worker, status = run:event "exit"
+    assert.same({ run:event("online").id, 0 }, { worker.id, status })
+    assert.equal(1, run.supervisor:status().restarts)
+  end)
+
+  it("that end before they are ready have failed, whatever the status", function()
+    local run = supervised.start("process.exit(0)", { restart = { delay = 60000 } })
+    local _, delay = run:event "restart"
+    assert.is_true(delay > 20000)
+    local _, code, signal = run:event "exit"
     assert.same({ 0, nil }, { code, signal })
   end)
 end)
 
 describe("A reload with real workers", function()
   it("runs the new script", function()
-    local run = supervised.start("process.send 'ready' print 'old' stay()", { workers = 2 })
+    local run = supervised.start("process.send 'ready' print 'old'", { workers = 2 })
     run:all_ready()
     supervised.write "process.send 'ready' mw.timers.set_timeout(process.exit, 60000, 42)"
     assert.is_true(run.supervisor:reload())
@@ -179,7 +197,7 @@ describe("A reload with real workers", function()
   end)
 
   it("of a broken script keeps the old workers, and tells its error", function()
-    local run = supervised.start("process.send 'ready' stay()", { workers = 2 })
+    local run = supervised.start("process.send 'ready'", { workers = 2 })
     local before = run:all_ready()
     supervised.write "local x ="
     local ok, err = run.supervisor:reload()
@@ -196,16 +214,14 @@ end)
 
 describe("scale and restart with real workers", function()
   it("do what they say", function()
-    local run = supervised.start "process.send 'ready' stay()"
+    local run = supervised.start "process.send 'ready'"
     run:all_ready()
     assert.is_true(run.supervisor:scale(3))
     assert.equal(3, #run.supervisor:workers())
-    assert.is_true(run.supervisor:restart(2))
-    local ids = {}
-    for index, worker in ipairs(run.supervisor:workers()) do
-      ids[index] = worker.id
-    end
-    assert.same({ 1, 4, 3 }, ids)
+    local before = run.supervisor:workers()
+    assert.is_true(run.supervisor:restart(before[2].id))
+    local after = run.supervisor:workers()
+    assert.same({ before[1].id, before[3].id + 1, before[3].id }, { after[1].id, after[2].id, after[3].id })
     assert.is_true(run.supervisor:scale(1))
     assert.equal(1, #run.supervisor:workers())
   end)
