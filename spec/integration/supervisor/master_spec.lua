@@ -57,7 +57,13 @@ describe("A master", function()
   end
 
   it("stops at once at a second signal, with 0 all the same", function()
-    local code = "require('mw').process.on('disconnect', function() print 'asked\t' require('mw.timers').set_timeout(print, 60000) end) " .. good
+    local code = [[
+      local mw = require "mw"
+      mw.process.on("disconnect", function()
+        print "asked\t"
+        mw.timers.set_timeout(print, 60000)
+      end)
+    ]] .. good
     local child, printed = start(code, "graceful_timeout = 60000")
     wait_for(printed, "ready", 2)
     child:kill "SIGTERM"
