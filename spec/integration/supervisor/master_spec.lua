@@ -2,6 +2,7 @@ local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
 local proc = require "spec.support.proc"
+local raw = require "spec.support.raw_http"
 local scratch = require "spec.support.scratch"
 
 local process = mw.process
@@ -128,6 +129,30 @@ describe("A master", function()
         return not proc.is_alive(pid)
       end, 10000)
     end
+  end)
+
+  it("that is killed leaves workers which answer what is under way, and end", function()
+    local server, port = raw.serve(function() end)
+    raw.close(server)
+    local child, printed = start(([[
+      local mw = require "mw"
+      mw.http.create_server(function(req, res)
+        print "asked\t"
+        mw.sleep(300)
+        res:finish("from " .. mw.process.pid)
+      end):listen(%d, "127.0.0.1", function()
+        mw.process.send "ready"
+      end)
+    ]]):format(port), "graceful_timeout = 3000")
+    wait_for(printed, "ready", 2)
+    local slow = mw.go(raw.request, port, "GET /")
+    wait_for(printed, "asked", 1)
+    child:kill "SIGKILL"
+    children.finish(child)
+    local pid = slow:join():match "200 OK.*from (%d+)"
+    eventually(function()
+      return not proc.is_alive(math.tointeger(tonumber(pid)))
+    end)
   end)
 
   it("passes on all that a worker writes, to the last word", function()
