@@ -204,13 +204,18 @@ static bool run_options(lua_State *L, char **argv, int script) {
   return true;
 }
 
+static bool run_module(lua_State *L, const char *name) {
+  lua_getglobal(L, "require");
+  lua_pushstring(L, name);
+  return call(L, 1, 0);
+}
+
 /* A worker of a cluster is one from the start, whatever its script requires. */
 static bool run_worker_side(lua_State *L) {
   if (!mw_channel_is_workers(L))
     return true;
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "mw.cluster");
-  return call(L, 1, 0);
+  return run_module(L, "mw.cluster") &&
+         (!getenv("MW_SUPERVISED") || run_module(L, "mw.supervisor.inside"));
 }
 
 static bool run_init(lua_State *L) {

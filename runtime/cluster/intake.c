@@ -168,14 +168,13 @@ static void receive(struct mw_intake *intake) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct mw_intake *intake = OWNER(poll, poll);
-  if (events & UV_WRITABLE) {
+  bool stopped = status < 0; /* by an error, which is the next call's */
+  if (stopped || (events & UV_WRITABLE))
     uv_poll_start(poll, UV_READABLE, on_poll);
+  if (intake->handoff.count > 0)
     answer(intake);
-  } else if (events & UV_READABLE) {
+  else if (stopped || (events & UV_READABLE))
     receive(intake);
-  } else if (status < 0) { /* the poll was stopped */
-    uv_poll_start(poll, UV_READABLE, on_poll);
-  }
 }
 
 /* Once a turn: connections also come and go without the master. */

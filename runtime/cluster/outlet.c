@@ -249,10 +249,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     set_blocked(outlet, false);
     mw_outlet_flush(outlet);
   }
-  if (events & UV_READABLE)
-    receive(outlet);
-  else if (status < 0) /* the poll was stopped */
+  if (status < 0) /* the poll was stopped; reading says why */
     watch(outlet);
+  if (status < 0 || (events & UV_READABLE))
+    receive(outlet);
 }
 
 /* life */

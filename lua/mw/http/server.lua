@@ -5,6 +5,7 @@
 local Request = require "mw.http.request"
 local Response = require "mw.http.response"
 local core = require "mw.core.http"
+local counters = require "mw.counters"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
@@ -92,6 +93,7 @@ local function emit_request(self, req, res)
 end
 
 local function serve(self, exchange)
+  counters.requests = counters.requests + 1
   local req = Request.new(self, exchange)
   local res = Response.new(req, exchange)
   local handler = self._handler
