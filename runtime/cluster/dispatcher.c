@@ -7,9 +7,9 @@
 #include "net/acceptor.h"
 
 enum {
-  RETRY_MS = 6,    /* then who has not answered is passed over, and those who
-                      had no room are asked again */
-  WAITING_MAX = 64 /* then what comes waits in the kernel */
+  RETRY_MS = 6,     /* then who has not answered is passed over */
+  REFUSAL_MS = 100, /* then who has refused is tried with one connection */
+  WAITING_MAX = 64  /* then what comes waits in the kernel */
 };
 
 struct mw_dispatcher {
@@ -64,11 +64,28 @@ static void part_closed(struct mw_dispatcher *dispatcher) {
 
 /* passing on */
 
+static uint64_t now_of(const struct mw_dispatcher *dispatcher) {
+  return uv_now(dispatcher->retry.loop);
+}
+
+static bool refuses(const struct mw_member *member) {
+  return member->refused &&
+         now_of(member->dispatcher) - member->refused < REFUSAL_MS;
+}
+
 bool mw_member_may(const struct mw_member *member,
                    const struct mw_connection *connection) {
   const struct mw_outlet *outlet = member->outlet;
   return mw_outlet_is_active(outlet) && !mw_outlet_is_full(outlet) &&
-         !(connection->refusals & mw_outlet_bit(outlet));
+         (connection->stage == MW_BEYOND || !refuses(member));
+}
+
+static bool is_for_anybody(const struct mw_dispatcher *dispatcher,
+                           const struct mw_connection *connection) {
+  for (EACH_MEMBER(link, dispatcher))
+    if (mw_member_may(member_at(link), connection))
+      return true;
+  return false;
 }
 
 struct mw_member *mw_dispatcher_ask(struct mw_dispatcher *dispatcher,
@@ -78,10 +95,14 @@ struct mw_member *mw_dispatcher_ask(struct mw_dispatcher *dispatcher,
 
 static bool pass(struct mw_dispatcher *dispatcher,
                  struct mw_connection *connection) {
-  struct mw_member *member = dispatcher->policy->pick(dispatcher, connection);
+  struct mw_member *member = NULL;
+  if (is_for_anybody(dispatcher, connection))
+    member = dispatcher->policy->pick(dispatcher, connection);
   if (!member)
     return false;
   member->turns++;
+  if (member->refused)
+    member->refused = now_of(dispatcher);
   dispatcher->open_parts++;
   unkeep(dispatcher, connection);
   mw_outlet_put(member->outlet, connection);
@@ -95,29 +116,23 @@ static bool has_active_member(const struct mw_dispatcher *dispatcher) {
   return false;
 }
 
-/* Whether all who could take it have refused. */
-static bool is_refused(const struct mw_dispatcher *dispatcher,
-                       const struct mw_connection *connection) {
-  for (EACH_MEMBER(link, dispatcher)) {
-    const struct mw_outlet *outlet = member_at(link)->outlet;
-    if (mw_outlet_is_active(outlet) &&
-        !(connection->refusals & mw_outlet_bit(outlet)))
+static bool all_refuse(const struct mw_dispatcher *dispatcher) {
+  for (EACH_MEMBER(link, dispatcher))
+    if (mw_outlet_is_active(member_at(link)->outlet) &&
+        !refuses(member_at(link)))
       return false;
-  }
   return has_active_member(dispatcher);
 }
 
-/* One that all have refused is offered once more at once, so that somebody
-   says so to the client; who can't do that leaves it waiting. */
+/* Where all refuse, somebody is to say so to the client; who can't do that
+   leaves it waiting. */
 static void pass_or_keep(struct mw_dispatcher *dispatcher,
                          struct mw_connection *connection) {
-  if (pass(dispatcher, connection) || !is_refused(dispatcher, connection))
+  if (pass(dispatcher, connection) || dispatcher->closing ||
+      connection->stage != MW_NEW || !all_refuse(dispatcher))
     return;
-  bool is_news = !connection->beyond;
-  connection->beyond = true;
-  connection->refusals = 0;
-  if (is_news)
-    pass(dispatcher, connection);
+  connection->stage = MW_BEYOND;
+  pass(dispatcher, connection);
 }
 
 static void flush(struct mw_dispatcher *dispatcher) {
@@ -136,10 +151,11 @@ static void update(struct mw_dispatcher *dispatcher) {
   bool active = has_active_member(dispatcher);
   bool accepts =
       active && !dispatcher->paused && dispatcher->waiting_count < WAITING_MAX;
-  if (dispatcher->waiting_count > 0 && active)
-    uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
-  else
+  bool waits = active && dispatcher->waiting_count > 0;
+  if (!waits)
     uv_timer_stop(&dispatcher->retry);
+  else if (!uv_is_active((uv_handle_t *)&dispatcher->retry))
+    uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
   if (dispatcher->accepting == accepts)
     return;
   dispatcher->accepting = accepts;
@@ -165,6 +181,16 @@ void mw_dispatcher_go_on_soon(struct mw_dispatcher *dispatcher) {
   update(dispatcher);
   if (dispatcher->waiting_count > 0 && !dispatcher->closing)
     uv_timer_start(&dispatcher->retry, on_retry, 0, 0);
+}
+
+void mw_dispatcher_note_verdict(struct mw_dispatcher *dispatcher,
+                                const struct mw_outlet *outlet,
+                                struct mw_connection *connection, bool taken) {
+  struct mw_member *member = mw_dispatcher_member(dispatcher, outlet);
+  if (member)
+    member->refused = taken ? 0 : now_of(dispatcher);
+  if (!taken && connection->stage == MW_BEYOND)
+    connection->stage = MW_MUST_WAIT;
 }
 
 void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
@@ -205,7 +231,8 @@ static void on_connection(void *user, int fd) {
     pass_or_keep(dispatcher, connection);
   if (dispatcher->waiting_count > 0)
     update(dispatcher);
-  uv_check_start(&dispatcher->flusher, on_flush);
+  if (!dispatcher->closing)
+    uv_check_start(&dispatcher->flusher, on_flush);
 }
 
 /* What could not be accepted waits in the kernel: there is nobody to tell. */
