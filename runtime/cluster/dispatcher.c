@@ -7,6 +7,7 @@
 #include "net/acceptor.h"
 
 enum {
+  SOON_MS = 1,
   RETRY_MS = 6,     /* then who has not answered is passed over */
   REFUSAL_MS = 100, /* then who has refused is tried with one connection */
   WAITING_MAX = 64  /* then what comes waits in the kernel */
@@ -14,8 +15,8 @@ enum {
 
 struct mw_dispatcher {
   uv_timer_t retry;
-  uv_check_t flusher; /* sends what one turn of the loop has accepted */
-  int open_parts;     /* handles, and connections that were passed */
+  uv_check_t passer; /* after all that one turn of the loop has brought */
+  int open_parts;    /* handles, and connections that were passed */
   struct mw_acceptor *acceptor;
   uint32_t key;
   const struct mw_policy *policy;
@@ -140,22 +141,12 @@ static void flush(struct mw_dispatcher *dispatcher) {
     mw_outlet_flush(member_at(link)->outlet);
 }
 
-static void on_retry(uv_timer_t *timer) {
-  mw_dispatcher_go_on(OWNER(timer, retry));
-}
-
-/* Accepts, or waits for somebody to be free, whichever there is reason for. */
+/* Accepts as long as there is reason for it. */
 static void update(struct mw_dispatcher *dispatcher) {
   if (dispatcher->closing)
     return;
-  bool active = has_active_member(dispatcher);
-  bool accepts =
-      active && !dispatcher->paused && dispatcher->waiting_count < WAITING_MAX;
-  bool waits = active && dispatcher->waiting_count > 0;
-  if (!waits)
-    uv_timer_stop(&dispatcher->retry);
-  else if (!uv_is_active((uv_handle_t *)&dispatcher->retry))
-    uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
+  bool accepts = has_active_member(dispatcher) && !dispatcher->paused &&
+                 dispatcher->waiting_count < WAITING_MAX;
   if (dispatcher->accepting == accepts)
     return;
   dispatcher->accepting = accepts;
@@ -165,7 +156,11 @@ static void update(struct mw_dispatcher *dispatcher) {
     mw_acceptor_stop(dispatcher->acceptor);
 }
 
-void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher) {
+static void on_retry(uv_timer_t *timer) {
+  mw_dispatcher_go_on(OWNER(timer, retry));
+}
+
+static void pass_all(struct mw_dispatcher *dispatcher) {
   struct mw_link *link = dispatcher->waiting.next;
   while (!dispatcher->closing && link != &dispatcher->waiting) {
     struct mw_connection *connection =
@@ -174,13 +169,24 @@ void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher) {
     pass_or_keep(dispatcher, connection);
   }
   flush(dispatcher);
-  update(dispatcher);
 }
 
-void mw_dispatcher_go_on_soon(struct mw_dispatcher *dispatcher) {
+static void on_turn(uv_check_t *passer) {
+  struct mw_dispatcher *dispatcher = OWNER(passer, passer);
+  uv_check_stop(passer);
+  uv_timer_stop(&dispatcher->retry);
+  pass_all(dispatcher);
   update(dispatcher);
-  if (dispatcher->waiting_count > 0 && !dispatcher->closing)
-    uv_timer_start(&dispatcher->retry, on_retry, 0, 0);
+  if (dispatcher->waiting_count > 0 && has_active_member(dispatcher))
+    uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
+}
+
+void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher) {
+  update(dispatcher);
+  if (dispatcher->waiting_count == 0 || dispatcher->closing)
+    return;
+  uv_check_start(&dispatcher->passer, on_turn);
+  uv_timer_start(&dispatcher->retry, on_retry, SOON_MS, 0);
 }
 
 void mw_dispatcher_note_verdict(struct mw_dispatcher *dispatcher,
@@ -201,7 +207,7 @@ void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
   }
   dispatcher->open_parts--;
   keep(dispatcher, connection);
-  mw_dispatcher_go_on_soon(dispatcher);
+  mw_dispatcher_go_on(dispatcher);
 }
 
 void mw_dispatcher_let_go(struct mw_dispatcher *dispatcher,
@@ -211,11 +217,6 @@ void mw_dispatcher_let_go(struct mw_dispatcher *dispatcher,
 }
 
 /* accepting */
-
-static void on_flush(uv_check_t *flusher) {
-  uv_check_stop(flusher);
-  flush(OWNER(flusher, flusher));
-}
 
 static void on_connection(void *user, int fd) {
   struct mw_dispatcher *dispatcher = user;
@@ -227,12 +228,7 @@ static void on_connection(void *user, int fd) {
   connection->dispatcher = dispatcher;
   connection->fd = fd;
   keep(dispatcher, connection);
-  if (dispatcher->waiting_count == 1)
-    pass_or_keep(dispatcher, connection);
-  if (dispatcher->waiting_count > 0)
-    update(dispatcher);
-  if (!dispatcher->closing)
-    uv_check_start(&dispatcher->flusher, on_flush);
+  mw_dispatcher_go_on(dispatcher);
 }
 
 /* What could not be accepted waits in the kernel: there is nobody to tell. */
@@ -281,7 +277,7 @@ int mw_dispatcher_add(struct mw_dispatcher *dispatcher,
   member->turns = fewest_turns(dispatcher);
   mw_list_append(&dispatcher->members, &member->of_dispatcher);
   mw_list_append(mw_outlet_members(outlet), &member->of_outlet);
-  mw_dispatcher_go_on_soon(dispatcher);
+  mw_dispatcher_go_on(dispatcher);
   return 0;
 }
 
@@ -303,7 +299,7 @@ void mw_dispatcher_remove(struct mw_dispatcher *dispatcher,
     return;
   mw_outlet_flush(outlet);
   remove_member(member);
-  mw_dispatcher_go_on_soon(dispatcher);
+  mw_dispatcher_go_on(dispatcher);
 }
 
 /* life */
@@ -312,8 +308,8 @@ static void on_timer_closed(uv_handle_t *handle) {
   part_closed(OWNER(handle, retry));
 }
 
-static void on_flusher_closed(uv_handle_t *handle) {
-  part_closed(OWNER(handle, flusher));
+static void on_passer_closed(uv_handle_t *handle) {
+  part_closed(OWNER(handle, passer));
 }
 
 static void on_acceptor_closed(void *user) {
@@ -341,10 +337,10 @@ int mw_dispatcher_open(uv_loop_t *loop, int fd, uint32_t key,
   }
   mw_acceptor_set_referenced(dispatcher->acceptor, false);
   uv_timer_init(loop, &dispatcher->retry);
-  uv_check_init(loop, &dispatcher->flusher);
+  uv_check_init(loop, &dispatcher->passer);
   uv_unref((uv_handle_t *)&dispatcher->retry);
-  uv_unref((uv_handle_t *)&dispatcher->flusher);
-  dispatcher->retry.data = dispatcher->flusher.data = NULL;
+  uv_unref((uv_handle_t *)&dispatcher->passer);
+  dispatcher->retry.data = dispatcher->passer.data = NULL;
   dispatcher->open_parts = 3;
   dispatcher->key = key;
   dispatcher->policy = policy;
@@ -371,5 +367,5 @@ void mw_dispatcher_close(struct mw_dispatcher *dispatcher) {
   }
   mw_acceptor_close(dispatcher->acceptor);
   uv_close((uv_handle_t *)&dispatcher->retry, on_timer_closed);
-  uv_close((uv_handle_t *)&dispatcher->flusher, on_flusher_closed);
+  uv_close((uv_handle_t *)&dispatcher->passer, on_passer_closed);
 }

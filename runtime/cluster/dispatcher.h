@@ -96,11 +96,8 @@ void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
 void mw_dispatcher_let_go(struct mw_dispatcher *dispatcher,
                           struct mw_connection *connection);
 
-/** Somebody can take more, perhaps. Called by the loop alone: it may ask the
- * program. */
+/** Somebody can take more, perhaps: soon, once what this turn of the loop has
+ * brought is known, what waits is passed on. */
 void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher);
-
-/** The same, in the next turn of the loop. */
-void mw_dispatcher_go_on_soon(struct mw_dispatcher *dispatcher);
 
 #endif

@@ -79,14 +79,11 @@ struct mw_link *mw_outlet_members(struct mw_outlet *outlet) {
 }
 
 /* Those who have waited for this worker go on. */
-static void tell_dispatchers(struct mw_outlet *outlet,
-                             void (*tell)(struct mw_dispatcher *dispatcher)) {
-  struct mw_link *link = outlet->members.next;
-  while (link != &outlet->members) {
-    struct mw_member *member = MW_LINKED(link, struct mw_member, of_outlet);
-    link = link->next;
-    tell(member->dispatcher);
-  }
+static void tell_dispatchers(struct mw_outlet *outlet) {
+  for (struct mw_link *link = outlet->members.next; link != &outlet->members;
+       link = link->next)
+    mw_dispatcher_go_on(
+        MW_LINKED(link, struct mw_member, of_outlet)->dispatcher);
 }
 
 bool mw_outlet_is_active(const struct mw_outlet *outlet) {
@@ -95,7 +92,7 @@ bool mw_outlet_is_active(const struct mw_outlet *outlet) {
 
 void mw_outlet_set_active(struct mw_outlet *outlet, bool active) {
   outlet->active = active;
-  tell_dispatchers(outlet, mw_dispatcher_go_on_soon);
+  tell_dispatchers(outlet);
 }
 
 /* what comes back */
@@ -250,7 +247,7 @@ static void receive(struct mw_outlet *outlet) {
     return;
   if (result <= 0 || handle_report(outlet, &report))
     end(outlet);
-  tell_dispatchers(outlet, mw_dispatcher_go_on);
+  tell_dispatchers(outlet);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
