@@ -6,15 +6,15 @@ local children = require "spec.support.children"
 local clusters = require "spec.support.clusters"
 local eventually = require "spec.support.eventually"
 local net = require "mw.net"
-local process = require "mw.process"
 
 local M = {}
 
 ---@class spec.Service
 ---@field child mw.Child the master
 ---@field port integer where the workers listen
----@field listening table<integer, table> what each worker has told last, with its pid and slot, by id
+---@field listening table<integer, table> where each worker listens, and its slot, by id
 ---@field exits table<integer, table>
+---@field told table<integer, any> what each worker has sent last
 local Service = {}
 Service.__index = Service
 
@@ -23,7 +23,7 @@ local master_script = [[
   local cluster, process = mw.cluster, mw.process
   assert(cluster.is_master)
   cluster.on("listening", function(worker, address)
-    process.send { "listening", worker.id, { pid = worker.process.pid, slot = worker.slot, port = address.port, address = address.address } }
+    process.send { "listening", worker.id, { slot = worker.slot, port = address.port, address = address.address } }
   end)
   cluster.on("message", function(worker, message)
     process.send { "told", worker.id, message }
@@ -42,6 +42,18 @@ local worker_prelude = [[
   local mw = require "mw"
   local cluster, process = mw.cluster, mw.process
   local worker = assert(cluster.worker)
+]]
+
+--- A worker that runs what it is told; `tell(...)` answers.
+M.obeying = [[
+  local function tell(...)
+    process.send { values = table.pack(...) }
+  end
+  local shared = setmetatable({ mw = mw, cluster = cluster, process = process, worker = worker, tell = tell }, { __index = _G })
+  process.on("message", function(code)
+    assert(load(code, "=(test)", "t", shared))()
+  end)
+  process.send "ready"
 ]]
 
 --- A worker that tells each client its id.
@@ -100,7 +112,20 @@ function Service:eval(code)
   return table.unpack(answer, 1, answer.n)
 end
 
---- Starts workers, and waits until they listen.
+--- Runs a piece of Lua in a worker that obeys, and returns what it tells.
+---@param id integer
+---@param code string
+---@return any ...
+function Service:inside(id, code)
+  self.told[id] = nil
+  self.child:send(("cluster.workers[%d]:send(%q)"):format(id, code))
+  local told = eventually(function()
+    return self.told[id]
+  end)
+  return table.unpack(told.values, 1, told.values.n)
+end
+
+--- Starts workers, and waits until they listen, or are ready to obey.
 ---@param count integer
 ---@return integer last the id of the last one
 function Service:fork(count)
@@ -108,7 +133,7 @@ function Service:fork(count)
   if last then
     eventually(function()
       for id = last - count + 1, last do
-        if not self.listening[id] and not self.exits[id] then
+        if not (self.listening[id] or self.told[id] or self.exits[id]) then
           return false
         end
       end
@@ -118,11 +143,17 @@ function Service:fork(count)
   return last
 end
 
+---@param id integer
+---@return integer
+function Service:pid(id)
+  return self:eval(("return cluster.workers[%d].process.pid"):format(id))
+end
+
 --- Sends a signal to a worker.
 ---@param id integer
 ---@param signal string
 function Service:signal(id, signal)
-  assert(process.kill(self.listening[id].pid, signal))
+  self:eval(("process.kill(cluster.workers[%d].process.pid, %q)"):format(id, signal))
 end
 
 --- Kills a worker and waits until the master knows.

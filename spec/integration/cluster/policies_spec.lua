@@ -195,9 +195,10 @@ describe("SCHED_NONE", function()
   it("lets workers accept by themselves, one woken for each connection", function()
     local service = start "none"
     assert.equal(200, (services.spread(service:ask(200), 4)))
-    for _, worker in pairs(service.listening) do
+    for id = 1, 4 do
+      local pid = service:pid(id)
       eventually(function()
-        return wakes_exclusively(worker.pid)
+        return wakes_exclusively(pid)
       end)
     end
     finish(service)
