@@ -199,7 +199,9 @@ end
 --- max_headers (100) max_body (no limit) max_connections (no limit)
 --- headers_timeout (60000) request_timeout (300000) send_timeout (60000: how long
 --- a client may take nothing of its answer) keep_alive_timeout (5000)
---- drain_timeout (5000) high_water_mark (65536). (Node: http.createServer)
+--- drain_timeout (5000) high_water_mark (65536). Of what Node has there are no
+--- events `connection`, `checkContinue` and `clientError`: the engine has the
+--- connections, and answers by itself what is no request. (Node: http.createServer)
 ---@param opts? table
 ---@param handler? fun(req: mw.HttpRequest, res: mw.HttpResponse)
 ---@return mw.HttpServer
