@@ -276,6 +276,8 @@ static bool run_master(lua_State *L, const struct options *options, int argc,
   lua_pushliteral(L, "mw.supervisor.main");
   if (!call(L, 1, 1))
     return false;
+  lua_getfield(L, -1, "start");
+  lua_remove(L, -2);
   lua_pushstring(L, options->workers);
   lua_pushboolean(L, options->watch);
   push_words(L, argv, 1, options->script);

@@ -6,6 +6,8 @@ local json = require "mw.json"
 local process = require "mw.process"
 local supervisor = require "mw.supervisor"
 
+local M = {}
+
 local variable = "MW_SUPERVISOR"
 
 local function fail(text, ...)
@@ -56,7 +58,7 @@ end
 ---@param watch boolean whether changed files make them start anew
 ---@param options string[] all that stand before the script
 ---@param words string[] the script and its arguments
-return function(workers, watch, options, words)
+function M.start(workers, watch, options, words)
   local script = words[1]
   if not script or script == "-" then
     fail "--workers and --watch need a script in a file"
@@ -71,3 +73,5 @@ return function(workers, watch, options, words)
     fail("%s", problem)
   end
 end
+
+return M
