@@ -75,12 +75,12 @@ M.telling_http = [[
 ]]
 
 --- Starts a master, and as many workers, all of which must listen.
----@param opts { workers: integer?, worker: string?, settings: table?, setup: string?, env: table? } `setup`: code of the master that goes first
+---@param opts { workers: integer?, worker: string?, settings: table?, setup: string? } `setup`: what the master runs first
 ---@return spec.Service
 function M.start(opts)
   local master = clusters.write("service.lua", master_script)
   local worker = clusters.write("serving.lua", worker_prelude .. (opts.worker or M.telling))
-  local child = child_process.fork(master, {}, { silent = true, env = opts.env })
+  local child = child_process.fork(master, {}, { silent = true })
   local self = setmetatable({ child = child, listening = {}, exits = {}, told = {} }, Service)
   self._stderr, self._closed = children.collect(child.stderr), children.record(child, { "close" })
   child.stdout:resume()
@@ -242,7 +242,9 @@ local http_request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 ---@return spec.Asking
 function Service:asking(is_http)
   local request = is_http and http_request or nil
-  return setmetatable({ _port = self.port, _request = request, started = 0, over = 0, failures = 0, answers = {}, lost = {} }, Asking)
+  local counts = { started = 0, over = 0, failures = 0, answers = {}, lost = {} }
+  counts._port, counts._request = self.port, request
+  return setmetatable(counts, Asking)
 end
 
 --- Lets so many clients connect at once, waits for all, and returns how often
