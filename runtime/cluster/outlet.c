@@ -11,6 +11,7 @@ enum {
   WINDOW_MAX = 64,
   PENDING_MAX = 1024, /* each is a descriptor here */
   QUICK_MS = 5,       /* an answer that comes in time */
+  PATIENCE_MS = 25,   /* with who has answered in time until now */
   RETRY_MS = 10       /* after a refusal by the kernel */
 };
 
@@ -27,6 +28,7 @@ struct mw_outlet {
   size_t window;               /* grows while answers come in time */
   uint32_t open;               /* as the worker told last */
   struct mw_link members;
+  bool slow; /* its last answer did not come in time */
   bool active, blocked, ended, closing;
 };
 
@@ -51,7 +53,8 @@ static const struct mw_connection *oldest(const struct mw_outlet *outlet) {
 
 bool mw_outlet_is_stalled(const struct mw_outlet *outlet) {
   const struct mw_connection *first = oldest(outlet);
-  return first && now_of(outlet) - first->passed > QUICK_MS;
+  uint64_t patience = outlet->slow ? QUICK_MS : PATIENCE_MS;
+  return first && now_of(outlet) - first->passed > patience;
 }
 
 bool mw_outlet_is_busy(const struct mw_outlet *outlet) {
@@ -131,7 +134,8 @@ static void give_all_back(struct mw_outlet *outlet) {
 static void adapt_window(struct mw_outlet *outlet,
                          const struct mw_connection *connection) {
   bool quick = now_of(outlet) - connection->passed <= QUICK_MS;
-  if (!quick)
+  outlet->slow = !quick;
+  if (outlet->slow)
     outlet->window = WINDOW_MIN;
   else if (mw_outlet_is_busy(outlet) && outlet->window < WINDOW_MAX)
     outlet->window *= 2;
