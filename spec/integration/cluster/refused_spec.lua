@@ -23,7 +23,8 @@ describe("A worker that asks for nonsense", function()
             { number = 0, port = 0, address = "127.0.0.1\0" }, { number = 0, path = "" }, { number = 0, path = ("x"):rep(5000) },
             { number = 0, path = "a\0b" }, { number = 0, path = "/tmp" }, { number = 0, path = "x", directory = "/nowhere" },
             { number = 0, path = "x", directory = "" }, { number = 0, path = "x", directory = "/\0" },
-            { number = 0, fd = 0 }, { number = 0, fd = 0x7fffffff }, { number = 0, fd = -1 }, { number = 0, port = 0, type = "tcp" },
+            { number = 0, fd = 0 }, { number = 0, fd = 0x7fffffff }, { number = 0, fd = -1 },
+            { number = 0, port = 0, type = "tcp" },
             { number = 0, fd = 0, type = "udp4" }, { number = 0, port = 0, type = "udp6" },
             { number = 0, path = "x", type = "udp4" }, { number = 0, port = 0, backlog = "x" },
           }
