@@ -8,12 +8,15 @@
 
 #include <lua.h>
 
+struct mw_http_server;
+
 /** Opens mw.core.http. */
 int luaopen_mw_core_http(lua_State *L);
 
-struct mw_http_server;
-
-/** The engine's server in the object at the index; NULL where it is closed. */
+/**
+ * The engine's server of the userdata at an index, which mw.core.http has made;
+ * NULL where it is closed. Raises for any other value.
+ */
 struct mw_http_server *mw_http_server_at(lua_State *L, int index);
 
 /** Closes all servers, at the end of the process; nothing of Lua runs. */

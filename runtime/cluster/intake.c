@@ -206,12 +206,12 @@ static void receive(struct mw_intake *intake) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct mw_intake *intake = OWNER(poll, poll);
-  if (status < 0 ||
-      events & UV_WRITABLE) /* the poll was stopped, or has room */
+  bool stopped = status < 0; /* by an error, which is the next call's */
+  if (stopped || (events & UV_WRITABLE))
     uv_poll_start(poll, UV_READABLE, on_poll);
-  if (events & UV_WRITABLE && intake->handoff.count > 0)
+  if (intake->handoff.count > 0)
     answer(intake);
-  else if (status < 0 || events & UV_READABLE)
+  else if (stopped || (events & UV_READABLE))
     receive(intake);
 }
 

@@ -260,9 +260,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     set_blocked(outlet, false);
     mw_outlet_flush(outlet);
   }
-  if (status < 0) /* the poll was stopped: the worker has left packets unread */
+  if (status < 0) /* the poll was stopped; reading says why */
     watch(outlet);
-  if (status < 0 || events & UV_READABLE)
+  if (status < 0 || (events & UV_READABLE))
     receive(outlet);
 }
 

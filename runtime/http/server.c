@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "http/connection.h"
 #include "http/service.h"
+#include "http/timing.h"
 #include "net/acceptor.h"
 
 /* Past the limit so many more get an answer; others are closed. */
@@ -46,19 +47,13 @@ static void on_left(struct mw_http_service *service) {
 
 /* taking connections */
 
-/* What is written is a whole answer, or all there is of it: to wait for more
-   would only be late. Unix sockets have no such option. */
-static void set_no_delay(int fd) {
-  int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static int take(struct mw_http_server *server, int fd) {
+static int take(struct mw_http_server *server, int fd, bool may_delay,
+                struct mw_http_span unread) {
   struct mw_http_service *service = &server->service;
   size_t most = service->limits.max_connections;
   if (server->closing || (most && service->count >= most + TURNED_AWAY_MAX))
     return UV_ECANCELED;
-  int error = mw_http_connection_open(service, fd);
+  int error = mw_http_connection_open(service, fd, may_delay, unread);
   if (!error && most && service->count > most)
     mw_http_connection_turn_away(
         mw_http_connection_of(service->connections.prev));
@@ -66,12 +61,16 @@ static int take(struct mw_http_server *server, int fd) {
 }
 
 int mw_http_server_take(struct mw_http_server *server, int fd) {
-  set_no_delay(fd);
-  return take(server, fd);
+  return take(server, fd, true, (struct mw_http_span){NULL, 0});
+}
+
+int mw_http_server_take_begun(struct mw_http_server *server, int fd,
+                              const char *unread, size_t length) {
+  return take(server, fd, true, (struct mw_http_span){unread, length});
 }
 
 static void on_connection(void *user, int fd) {
-  if (take(user, fd) < 0)
+  if (take(user, fd, false, (struct mw_http_span){NULL, 0}) < 0)
     mw_fd_close(fd);
 }
 
@@ -95,13 +94,13 @@ static const struct mw_acceptor_events acceptor_events = {
     .on_closed = on_acceptor_closed,
 };
 
-int mw_http_server_listen(struct mw_http_server *server, int fd,
-                          bool exclusive) {
-  int error = mw_acceptor_open(server->service.loop, fd, exclusive,
+int mw_http_server_listen(struct mw_http_server *server, int fd) {
+  int error = mw_acceptor_open(server->service.loop, fd, false,
                                &acceptor_events, server, &server->acceptor);
   if (error)
     return error;
-  set_no_delay(fd); /* what is accepted inherits it */
+  int on = 1; /* what is accepted inherits it */
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   server->open_handles++;
   server->service.draining = false;
   mw_acceptor_set_referenced(server->acceptor, server->referenced);
@@ -177,21 +176,27 @@ static void on_expired(void *user, struct mw_deadline *deadline) {
   if (deadline == &server->drain)
     mw_http_server_end_idle(server);
   else
-    mw_http_connection_expired(deadline);
+    mw_http_timing_expired(deadline);
 }
 
-/* Those that become due meanwhile have their turn next time. */
-static void go_on_with_due(uv_prepare_t *before_wait) {
+static void free_gone(struct mw_http_service *service) {
+  while (!mw_list_is_empty(&service->gone))
+    mw_http_connection_free(mw_http_connection_of(service->gone.next));
+}
+
+/* Those that become due meanwhile stand behind the end, and have their turn
+   next time, until which the loop does not wait. */
+static void on_before_wait(uv_idle_t *before_wait) {
   struct mw_http_service *service =
       MW_LINKED(before_wait, struct mw_http_service, before_wait);
-  struct mw_link todo;
+  struct mw_link end;
+  mw_list_append(&service->due, &end);
+  while (service->due.next != &end)
+    mw_http_connection_go_on_due(service->due.next);
+  mw_list_remove(&end);
   if (mw_list_is_empty(&service->due))
-    return;
-  todo = service->due;
-  todo.next->prev = todo.prev->next = &todo;
-  mw_list_init(&service->due);
-  while (!mw_list_is_empty(&todo))
-    mw_http_connection_go_on_due(todo.next);
+    uv_idle_stop(before_wait);
+  free_gone(service);
 }
 
 /* life */
@@ -206,20 +211,25 @@ static void write_keep_alive(struct mw_http_service *service) {
              seconds % 1000000000);
 }
 
-static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
+static int init_service(struct mw_http_server *server, uv_loop_t *loop) {
   struct mw_http_service *service = &server->service;
+  int error =
+      mw_arrivals_open(&service->arrivals, loop, mw_http_connection_arrived);
+  if (error)
+    return error;
   service->loop = loop;
   service->on_left = on_left;
   mw_list_init(&service->connections);
+  mw_list_init(&service->gone);
   mw_list_init(&service->due);
   mw_deadlines_init(&service->deadlines, loop, on_expired, server);
-  uv_prepare_init(loop, &service->before_wait);
+  uv_idle_init(loop, &service->before_wait);
   service->before_wait.data = NULL;
-  uv_prepare_start(&service->before_wait, go_on_with_due);
-  uv_unref((uv_handle_t *)&service->before_wait);
-  server->open_handles = 2;
+  service->on_before_wait = on_before_wait;
+  server->open_handles = 3;
   mw_deadline_init(&server->drain);
   write_keep_alive(service);
+  return 0;
 }
 
 int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
@@ -232,9 +242,12 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
   made->service.limits = *limits;
   made->service.events = events;
   made->service.user = user;
-  init_service(made, loop);
-  *server = made;
-  return 0;
+  int error = init_service(made, loop);
+  if (error)
+    free(made);
+  else
+    *server = made;
+  return error;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -242,9 +255,14 @@ static void on_timer_closed(uv_handle_t *handle) {
       of_service(MW_LINKED(handle, struct mw_http_service, deadlines.timer)));
 }
 
-static void on_prepare_closed(uv_handle_t *handle) {
+static void on_idle_closed(uv_handle_t *handle) {
   handle_closed(
       of_service(MW_LINKED(handle, struct mw_http_service, before_wait)));
+}
+
+static void on_arrivals_closed(uv_handle_t *handle) {
+  handle_closed(
+      of_service(MW_LINKED(handle, struct mw_http_service, arrivals.poll)));
 }
 
 void mw_http_server_close(struct mw_http_server *server) {
@@ -253,7 +271,9 @@ void mw_http_server_close(struct mw_http_server *server) {
   server->closing = true;
   stop_listening(server);
   for_each(server, mw_http_connection_close);
+  free_gone(&server->service);
   mw_deadline_clear(&server->drain);
   uv_close((uv_handle_t *)&server->service.deadlines.timer, on_timer_closed);
-  uv_close((uv_handle_t *)&server->service.before_wait, on_prepare_closed);
+  uv_close((uv_handle_t *)&server->service.before_wait, on_idle_closed);
+  mw_arrivals_close(&server->service.arrivals, on_arrivals_closed);
 }

@@ -22,16 +22,19 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
 
 /**
  * Accepts what comes at a descriptor that listens, which is the server's from
- * then on, unless this fails; `exclusive` as of mw_acceptor_open().
+ * then on, unless this fails.
  */
-int mw_http_server_listen(struct mw_http_server *server, int fd,
-                          bool exclusive);
+int mw_http_server_listen(struct mw_http_server *server, int fd);
 
 /**
- * Takes over a connected stream socket, unless this fails. Past
+ * Takes over a connected stream socket, non-blocking, unless this fails. Past
  * `max_connections` it is answered 503.
  */
 int mw_http_server_take(struct mw_http_server *server, int fd);
+
+/** The same for one off which bytes have been read already. */
+int mw_http_server_take_begun(struct mw_http_server *server, int fd,
+                              const char *unread, size_t length);
 
 /**
  * Accepts no more. What is under way is answered; every answer that begins from
@@ -46,11 +49,12 @@ void mw_http_server_end_idle(struct mw_http_server *server);
 /** Ends all connections at once. */
 void mw_http_server_end_all(struct mw_http_server *server);
 
-/** How many more fit before `max_connections`; SIZE_MAX without a limit. */
-size_t mw_http_server_room(const struct mw_http_server *server);
-
 /** How many connections there are. */
 size_t mw_http_server_count(const struct mw_http_server *server);
+
+/** How many more there may be before `max_connections`; SIZE_MAX without a
+ * limit. */
+size_t mw_http_server_room(const struct mw_http_server *server);
 
 /** Whether listening keeps the loop alive; connections always do. */
 void mw_http_server_set_referenced(struct mw_http_server *server,

@@ -8,10 +8,10 @@
 #include "base/fd.h"
 #include "base/list.h"
 
-/* How many are accepted before others have their turn, how long none is where
-   there is nothing left to accept with, and how long libuv has to begin its
-   polling. */
-enum { BATCH = 64, PAUSE_MS = 100, SETTLE_MS = 1 };
+/* The most that are accepted before others have their turn, how long none is
+   where there is nothing left to accept with, and how long libuv has to begin
+   its polling. */
+enum { BATCH_MAX = 64, PAUSE_MS = 100, SETTLE_MS = 1 };
 
 struct mw_acceptor {
   uv_poll_t poll;
@@ -20,6 +20,7 @@ struct mw_acceptor {
   void *user;
   int fd;
   int open_handles;
+  int batch; /* how many are expected at once */
   bool exclusive, started, closing;
 };
 
@@ -72,15 +73,25 @@ static bool accept_one(struct mw_acceptor *acceptor) {
   return false;
 }
 
+/* Where they come one at a time, it is not asked for a second one in vain: the
+   poll tells. */
+static void accept_batch(struct mw_acceptor *acceptor) {
+  int accepted = 0;
+  while (accepted < acceptor->batch && accept_one(acceptor))
+    accepted++;
+  if (accepted == acceptor->batch)
+    acceptor->batch = accepted < BATCH_MAX / 2 ? accepted * 2 : BATCH_MAX;
+  else if (accepted > 0)
+    acceptor->batch = accepted;
+}
+
 static void on_connections(uv_poll_t *poll, int status, int events) {
   struct mw_acceptor *acceptor = of_poll(poll);
   (void)events;
-  if (status < 0) {
+  if (status < 0)
     pause_polling(acceptor, status);
-    return;
-  }
-  for (int i = 0; i < BATCH && accept_one(acceptor); i++)
-    ;
+  else
+    accept_batch(acceptor);
 }
 
 /* one process only */
@@ -155,6 +166,7 @@ int mw_acceptor_open(uv_loop_t *loop, int fd, bool exclusive,
   made->events = events;
   made->user = user;
   made->fd = fd;
+  made->batch = 1;
   made->exclusive = exclusive;
   *acceptor = made;
   return 0;

@@ -30,7 +30,7 @@ local c_order = {
 -- named here shows all.
 local c_doors = {
   cluster = words "dispatcher handoff intake policy",
-  http = words "body connection header_block parser server",
+  http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
   process = words "limits parent_death reaper spawn_options spawn_sync tree",
   bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
@@ -55,7 +55,7 @@ local c_privileges = {
 
 -- Lua: what lua/mw/ holds.
 local lua_order = {
-  "error",
+  "counters error",
   "exit json msgpack options providers tick",
   "timers",
   "task",
@@ -66,11 +66,15 @@ local lua_order = {
   "process",
   "child_process http",
   "cluster",
+  "supervisor",
   "mw",
 }
 
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
+  ["mw.cluster.inside.listening"] = words "supervisor",
+  ["mw.cluster.master.listeners"] = words "supervisor",
+  ["mw.cluster.policies"] = words "supervisor",
   ["mw.child_process.arguments"] = words "cluster",
   ["mw.ipc.channel"] = words "child_process process",
   ["mw.ipc.descriptor"] = words "process",
@@ -83,7 +87,7 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process cluster dgram http ipc look_up net process timers",
+  ["luv"] = words "child_process cluster dgram http ipc look_up net process supervisor timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",
@@ -93,10 +97,11 @@ local lua_privileges = {
   ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
-  ["mw.core.loop"] = words "emitter exit process stream task tick timers",
+  ["mw.core.loop"] = words "emitter exit process stream supervisor task tick timers",
   ["mw.core.process"] = words "child_process process",
   ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
-  ["mw.core.system"] = words "ipc mw process timers",
+  ["mw.core.system"] = words "ipc mw process supervisor timers",
+  ["mw.core.watchdog"] = words "supervisor",
 }
 
 local function ranks(order)

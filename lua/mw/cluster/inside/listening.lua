@@ -191,12 +191,12 @@ end
 
 -- A socket may be closed before it listens, and when it does.
 local function share_socket(socket, name, what, key, free)
-  local function on_listening()
+  local function tell()
     tell_listening(name, what)
   end
-  socket:once("listening", on_listening)
+  socket:once("listening", tell)
   socket:once("close", function()
-    socket:off("listening", on_listening)
+    socket:off("listening", tell)
     leave(key, free)
   end)
 end
