@@ -74,12 +74,19 @@ M.telling_http = [[
   server:listen(0, "127.0.0.1")
 ]]
 
+--- The script of a worker, from what it does.
+---@param code string
+---@return string
+function M.worker(code)
+  return worker_prelude .. code
+end
+
 --- Starts a master, and as many workers, all of which must listen.
 ---@param opts { workers: integer?, worker: string?, settings: table?, setup: string? } `setup`: what the master runs first
 ---@return spec.Service
 function M.start(opts)
   local master = clusters.write("service.lua", master_script)
-  local worker = clusters.write("serving.lua", worker_prelude .. (opts.worker or M.telling))
+  local worker = clusters.write("serving.lua", M.worker(opts.worker or M.telling))
   local child = child_process.fork(master, {}, { silent = true })
   local self = setmetatable({ child = child, listening = {}, exits = {}, told = {} }, Service)
   self._stderr, self._closed = children.collect(child.stderr), children.record(child, { "close" })

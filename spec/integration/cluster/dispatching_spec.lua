@@ -228,6 +228,25 @@ describe("A worker that speaks nonsense", function()
     end
   end)
 
+  it("whatever that is, harms nobody else", function()
+    open("least", 1)
+    for _ = 1, 100 do
+      local hostile = desk:add(true)
+      desk:connect(2)
+      for _ = 1, math.random(3) do
+        local bytes = {}
+        for index = 1, math.random(80) do
+          bytes[index] = string.char(math.random(0, 255))
+        end
+        fd.write_all(hostile.descriptor, table.concat(bytes))
+      end
+      mw.sleep(1)
+      dispatching.kill(hostile)
+    end
+    desk:await(200)
+    desk:close()
+  end)
+
   it("may claim any number of open connections", function()
     open("least", 1)
     local hostile = desk:add(true)
