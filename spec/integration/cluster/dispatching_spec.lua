@@ -235,6 +235,7 @@ describe("A worker that speaks nonsense", function()
       eventually(function()
         return hostile.ended
       end)
+      dispatching.kill(hostile)
       desk:add()
       desk:connect(5)
       desk:await(6)
