@@ -1,6 +1,7 @@
 #include "cluster/outlet.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "cluster/dispatcher.h"
@@ -203,22 +204,25 @@ void mw_outlet_hurry(struct mw_outlet *outlet) {
     set_hurried(outlet, true);
 }
 
-/* Returns whether there may be more. */
-static bool receive(struct mw_outlet *outlet) {
+/* 1: there may be more; 0: not now; -1: the worker has ended, or speaks
+   nonsense, which is the same. */
+static int receive(struct mw_outlet *outlet) {
   struct mw_handoff_report report;
   int result = mw_handoff_receive_report(outlet->fd, &report);
   if (result == UV_EAGAIN)
-    return false;
-  if (result <= 0 || handle_report(outlet, &report))
-    end(outlet);
-  return !outlet->ended;
+    return 0;
+  return result <= 0 || handle_report(outlet, &report) ? -1 : 1;
 }
 
 void mw_outlet_collect(struct mw_outlet *outlet) {
   if (outlet->ended || outlet->closing || outlet->hurried)
     return;
-  while (receive(outlet) && outlet->pending > 0)
-    ;
+  int result;
+  do
+    result = receive(outlet);
+  while (result > 0 && outlet->pending > 0);
+  if (result < 0) /* to end calls the program: that is left to the poll */
+    shutdown(outlet->fd, SHUT_RDWR);
 }
 
 /* Who has not answered by now gets a poll of his own. */
@@ -309,7 +313,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   }
   if (status >= 0 && !(events & (UV_READABLE | UV_DISCONNECT)))
     return;
-  receive(outlet);
+  if (receive(outlet) < 0)
+    end(outlet);
   if (outlet->hurried && outlet->pending == 0 && !outlet->ended)
     set_hurried(outlet, false);
   tell_dispatchers(outlet);

@@ -251,9 +251,12 @@ describe("A worker that speaks nonsense", function()
     open("least", 1)
     local hostile = desk:add(true)
     assert(fd.write_all(hostile.descriptor, "\xff\xff\xff\xff"))
-    desk:connect(20)
-    desk:await(20)
-    assert.equal(20, desk.workers[1].taken)
+    for _ = 1, 20 do
+      desk:connect(1)
+      mw.sleep(3)
+    end
+    desk:await(19) -- it is not read before it is given one
+    assert(desk.workers[1].taken >= 19)
     desk:close()
   end)
 end)
