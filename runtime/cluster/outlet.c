@@ -1,6 +1,7 @@
 #include "cluster/outlet.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "cluster/dispatcher.h"
@@ -181,8 +182,9 @@ static void end(struct mw_outlet *outlet) {
 }
 
 void mw_outlet_collect(struct mw_outlet *outlet) {
-  if (!outlet->ended && !outlet->closing && !hear(outlet))
-    end(outlet);
+  if (outlet->ended || outlet->closing || hear(outlet))
+    return;
+  shutdown(outlet->fd, SHUT_RDWR); /* to end calls the program: the poll may */
 }
 
 static void on_collector(uv_timer_t *timer) {

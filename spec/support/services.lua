@@ -47,7 +47,11 @@ local worker_prelude = [[
 --- A worker that runs what it is told; `tell(...)` answers.
 M.obeying = [[
   local function tell(...)
-    process.send { values = table.pack(...) }
+    local told = { count = select("#", ...) }
+    for index = 1, told.count do
+      told["value" .. index] = select(index, ...)
+    end
+    process.send(told)
   end
   local shared = setmetatable({ mw = mw, cluster = cluster, process = process, worker = worker, tell = tell }, { __index = _G })
   process.on("message", function(code)
@@ -129,7 +133,11 @@ function Service:inside(id, code)
   local told = eventually(function()
     return self.told[id]
   end)
-  return table.unpack(told.values, 1, told.values.n)
+  local values = {}
+  for index = 1, told.count do
+    values[index] = told["value" .. index]
+  end
+  return table.unpack(values, 1, told.count)
 end
 
 --- Starts workers, and waits until they listen, or are ready to obey.
