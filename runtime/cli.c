@@ -246,7 +246,8 @@ static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
   return run_chunk(L, luaL_loadfile(L, NULL)) ? MW_CLI_RUN : MW_CLI_FAIL;
 }
 
-enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv) {
+enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv,
+                               bool opened) {
   struct options options = {.script = argc};
   const char *program = mw_calls(L)->program;
   if (!collect_options(&options, argv)) {
@@ -262,8 +263,12 @@ enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv) {
   }
   if (options.version)
     print_lua_version();
-  mw_state_open(L, options.ignore_environment);
+  if (!opened) {
+    mw_state_open(L, options.ignore_environment);
+    lua_gc(L, LUA_GCGEN, 0, 0);
+  }
   create_arg_table(L, argv, argc, options.script);
-  lua_gc(L, LUA_GCGEN, 0, 0);
+  if (opened && mw_push_hook(L, MW_HOOK_START))
+    lua_call(L, 0, 0);
   return run_all(L, &options, argc, argv);
 }

@@ -6,6 +6,7 @@
 #include "bindings/lua_class.h"
 #include "bindings/lua_error.h"
 #include "bindings/lua_fd.h"
+#include "bindings/lua_fork_server.h"
 #include "bindings/lua_http.h"
 #include "bindings/lua_json.h"
 #include "bindings/lua_loop.h"
@@ -29,6 +30,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.class", luaopen_mw_core_class},
       {"mw.core.error", luaopen_mw_core_error},
       {"mw.core.fd", luaopen_mw_core_fd},
+      {"mw.core.fork_server", luaopen_mw_core_fork_server},
       {"mw.core.http", luaopen_mw_core_http},
       {"mw.core.json", luaopen_mw_core_json},
       {"mw.core.loop", luaopen_mw_core_loop},
