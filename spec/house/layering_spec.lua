@@ -20,7 +20,7 @@ local c_order = {
   "bindings",
   "embed line_input require",
   "repl state",
-  "cli",
+  "cli preload",
   "host",
   "main",
 }
@@ -30,7 +30,7 @@ local c_order = {
 local c_doors = {
   http = words "body connection header_block parser server",
   ipc = words "channel inherited",
-  process = words "limits parent_death reaper spawn_options spawn_sync tree",
+  process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync tree",
   bindings = words "lua_call lua_channel lua_exit lua_http lua_interrupt lua_loop lua_process modules",
 }
 
@@ -54,7 +54,7 @@ local c_privileges = {
 -- Lua: what lua/mw/ holds.
 local lua_order = {
   "error",
-  "exit json msgpack options tick",
+  "exit json msgpack options start tick",
   "timers",
   "task",
   "emitter",
@@ -62,7 +62,8 @@ local lua_order = {
   "dgram net",
   "ipc",
   "process",
-  "child_process http",
+  "fork_server http",
+  "child_process",
   "mw",
 }
 
@@ -82,12 +83,13 @@ local lua_privileges = {
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process http ipc net process stream",
+  ["mw.core.fd"] = words "child_process fork_server http ipc net process stream",
+  ["mw.core.fork_server"] = words "fork_server",
   ["mw.core.http"] = words "http",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
-  ["mw.core.loop"] = words "emitter exit process stream task tick timers",
-  ["mw.core.process"] = words "child_process process",
+  ["mw.core.loop"] = words "emitter exit process start stream task tick timers",
+  ["mw.core.process"] = words "child_process fork_server process",
   ["mw.core.socket"] = words "child_process dgram http ipc look_up net",
   ["mw.core.system"] = words "ipc mw process timers",
 }
