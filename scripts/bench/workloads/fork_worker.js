@@ -1,0 +1,3 @@
+'use strict';
+process.on('message', () => {});
+process.send('up');
