@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,13 +18,9 @@
 
 #include "base/fd.h"
 #include "process/child_setup.h"
+#include "process/warm_heap.h"
 
 #define ADOPTION_MS 1000
-
-/* Of the C library's allocator: sizes of free blocks, and their steps. */
-#define LARGEST_HOLE 65536
-#define LARGEST_SMALL_HOLE 1040
-#define SMALLEST_HOLE 16
 
 static const char variable[] = "MW_FORK_SERVER_FD";
 
@@ -176,27 +171,11 @@ static int make_worker(const struct mw_fork_request *request) {
                                       : clone_sibling();
 }
 
-/* What a worker allocates is to come from fresh pages, side by side, and not
-   from holes all over those that it shares. First the C library tidies up, then
-   whatever it still has below the top of the heap is taken for good. */
-static void fill_holes(void) {
-  char *top = sbrk(0);
-  malloc_trim(0);
-  for (size_t size = LARGEST_HOLE; size >= SMALLEST_HOLE;
-       size -= size > LARGEST_SMALL_HOLE ? size / 4 : SMALLEST_HOLE) {
-    char *taken;
-    do
-      taken = malloc(size);
-    while (taken != NULL && taken < top);
-    free(taken);
-  }
-}
-
 bool mw_fork_server_run(struct mw_fork_server *server) {
   struct mw_fork_request *request = &server->request;
   sigset_t all, old;
   fflush(NULL);
-  fill_holes();
+  mw_warm_heap_settle();
   sigfillset(&all);
   while (mw_fork_request_receive(server->socket, request) > 0) {
     pthread_sigmask(SIG_SETMASK, &all, &old);

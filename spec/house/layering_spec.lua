@@ -30,7 +30,7 @@ local c_order = {
 local c_doors = {
   http = words "body connection header_block parser server",
   ipc = words "channel inherited",
-  process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync tree",
+  process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync title tree",
   bindings = words "lua_call lua_channel lua_exit lua_http lua_interrupt lua_loop lua_process modules",
 }
 
