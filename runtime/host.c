@@ -14,17 +14,16 @@
 #include "bindings/lua_loop.h"
 #include "bindings/lua_process.h"
 #include "cli.h"
+#include "preload.h"
 #include "process/fork_server.h"
 #include "process/parent_death.h"
 #include "process/title.h"
-#include "preload.h"
 
 struct host {
   uv_loop_t loop;
   lua_State *L;
   struct mw_fork_server server; /* where this process was started as one */
   bool is_worker;               /* made by it */
-  int status;                   /* to end with */
   const char *program;          /* as in messages: the name it was called by */
   int argc;
   char **argv;
@@ -70,36 +69,15 @@ static int run_program(lua_State *L) {
   int status = outcome == MW_CLI_FAIL ? EXIT_FAILURE : MW_NATURAL_END;
   status = mw_run_exit_hook(L, calls->dying ? calls->status : status);
   calls->dying = true;
+  calls->status = status;
   lua_pushinteger(L, status);
   return 1;
-}
-
-/* Ends a worker in the middle of lua_close(): all other finalizers have run,
-   and what follows would give back, piece by piece, memory that is shared, and
-   so copy all of it first. */
-static int leave_worker(lua_State *L) {
-  struct host *host = *(struct host **)lua_touserdata(L, 1);
-  if (host->is_worker)
-    exit(host->status);
-  return 0;
-}
-
-/* Finalizers run in the order opposite to this one's, the first. */
-static void add_last_finalizer(lua_State *L, struct host *host) {
-  struct host **box = lua_newuserdatauv(L, sizeof(struct host *), 0);
-  *box = host;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, leave_worker);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* (host) -> whether this is a worker now */
 static int serve(lua_State *L) {
   struct host *host = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  add_last_finalizer(L, host);
   mw_calls_open(L, &host->loop, host->program);
   lua_pushboolean(L, mw_preload_run(L, &host->server, host->argv));
   return 1;
@@ -155,9 +133,9 @@ int mw_host_run(int argc, char **argv) {
   }
   lua_pushcfunction(host.L, run_program);
   lua_pushlightuserdata(host.L, &host);
-  host.status = EXIT_FAILURE;
+  int status = EXIT_FAILURE;
   if (lua_pcall(host.L, 1, 1, 0) == LUA_OK)
-    host.status = (int)lua_tointeger(host.L, -1);
+    status = (int)lua_tointeger(host.L, -1);
   else
     fprintf(stderr, "%s: %s\n", host.program, lua_tostring(host.L, -1));
   lua_settop(host.L, 0);
@@ -165,5 +143,5 @@ int mw_host_run(int argc, char **argv) {
   lua_close(host.L);
   uv_run(&host.loop, UV_RUN_NOWAIT);
   uv_loop_close(&host.loop);
-  return host.status;
+  return status;
 }

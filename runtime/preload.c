@@ -75,10 +75,30 @@ static void set_title(char **names) {
   uv_set_process_title(title);
 }
 
+/* Ends a worker in the middle of lua_close(): all other finalizers have run,
+   and what follows would give back, piece by piece, memory that is shared, and
+   so copy all of it first. */
+static int leave_worker(lua_State *L) {
+  if (!mw_calls(L)->loopless)
+    exit(mw_calls(L)->status);
+  return 0;
+}
+
+/* The first to get one runs it last. */
+static void add_last_finalizer(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, leave_worker);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 bool mw_preload_run(lua_State *L, struct mw_fork_server *server, char **argv) {
   bool ignore_environment = strcmp(argv[1], "-E") == 0;
   char **names = argv + (ignore_environment ? 3 : 2);
   mw_calls(L)->loopless = true;
+  add_last_finalizer(L);
   mw_state_open(L, ignore_environment);
   lua_gc(L, LUA_GCGEN, 0, 0);
   set_title(names);
@@ -109,13 +129,14 @@ static void seed_random(lua_State *L) {
 }
 
 /* A module that has printed has also chosen how the stream is buffered, by
-   what standard output was then. */
-static void reset_stdout(void) {
+   what standard output was then; one that has read has come to an end. */
+static void reset_streams(void) {
+  clearerr(stdin);
   if (__fbufsize(stdout) > 0)
     setvbuf(stdout, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
 void mw_preload_become_worker(lua_State *L) {
   seed_random(L);
-  reset_stdout();
+  reset_streams();
 }

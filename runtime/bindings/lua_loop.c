@@ -285,10 +285,10 @@ static int luv_run(lua_State *L) {
 /* What needs the loop, or starts threads: by name, or where a callback is
    given. */
 static bool needs_loop(const char *name) {
-  static const char *const parts[] = {"new_",  "loop_", "backend_",
-                                      "queue_", "run",  "stop",
-                                      "walk",  "spawn", "now",
-                                      "update_time"};
+  static const char *const parts[] = {
+      "backend_", "loop_", "metrics_", "new_", "now",         "print_",
+      "queue_",   "run",   "spawn",    "stop", "update_time", "walk",
+  };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     if (strncmp(name, parts[i], strlen(parts[i])) == 0)
       return true;
