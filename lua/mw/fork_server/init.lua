@@ -57,7 +57,8 @@ local function key_of(preload)
 end
 
 local function environment_of(preload)
-  local list = { "MW_FORK_SERVER_FD=3" }
+  -- The C library looks up all functions at once, and not again in each worker.
+  local list = { "MW_FORK_SERVER_FD=3", "LD_BIND_NOW=1" }
   for name, value in pairs(preload.env or process.env) do
     list[#list + 1] = name .. "=" .. tostring(value)
   end
