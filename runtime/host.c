@@ -62,7 +62,7 @@ static int run_program(lua_State *L) {
   struct mw_inherited_channel inherited = mw_inherited_channel_take();
   mw_parent_death_watch(inherited.flush_timeout);
   mw_channel_set_inherited(L, inherited);
-  enum mw_cli_outcome outcome = 
+  enum mw_cli_outcome outcome =
       mw_cli_run(L, host->argc, host->argv, host->is_worker);
   if (outcome == MW_CLI_RUN)
     run_loop(L);
@@ -83,15 +83,18 @@ static int serve(lua_State *L) {
   return 1;
 }
 
-/* A fork server comes back from here as one of its workers, or not at all. */
+/* A fork server comes back from here as one of its workers, or at its end,
+   with nothing left but its state. */
 static bool become_worker(struct host *host) {
   const struct mw_fork_request *request = &host->server.request;
   lua_pushcfunction(host->L, serve);
   lua_pushlightuserdata(host->L, host);
   host->is_worker =
       lua_pcall(host->L, 1, 1, 0) == LUA_OK && lua_toboolean(host->L, -1);
-  if (!host->is_worker)
+  if (!host->is_worker) {
+    mw_fork_server_close(&host->server);
     return false;
+  }
   host->argc = request->argc;
   host->argv = (char **)request->options.argv;
   mw_title_show(host->argv, host->program);
@@ -124,8 +127,10 @@ int mw_host_run(int argc, char **argv) {
   host.L = luaL_newstate();
   if (!host.L)
     return fail(&host, "create state", "not enough memory");
-  if (host.server.socket >= 0 && !become_worker(&host))
-    return EXIT_FAILURE;
+  if (host.server.socket >= 0 && !become_worker(&host)) {
+    lua_close(host.L);
+    return EXIT_SUCCESS;
+  }
   int error = uv_loop_init(&host.loop);
   if (error) {
     lua_close(host.L);

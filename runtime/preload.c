@@ -16,8 +16,8 @@
 
 /* What nearly every worker requires. */
 static const char *const own_modules[] = {
-    "mw",     "mw.child_process", "mw.dgram", "mw.emitter",
-    "mw.net", "mw.process",       "mw.http",  "mw.ipc.handle",
+    "mw",        "mw.child_process", "mw.dgram", "mw.emitter",
+    "mw.net",    "mw.process",       "mw.http",  "mw.ipc.handle",
     "mw.stream", "mw.timers",
 };
 

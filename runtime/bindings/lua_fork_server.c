@@ -34,8 +34,7 @@ static int fork_server_wait(lua_State *L) {
   luaL_argcheck(L, timeout >= 0 && timeout <= INT_MAX, 2, "out of range");
   char *reason = lua_newuserdatauv(L, MOST_REASON, 0);
   reason[0] = '\0';
-  int rc =
-      mw_fork_client_wait((int)socket, (int)timeout, reason, MOST_REASON);
+  int rc = mw_fork_client_wait((int)socket, (int)timeout, reason, MOST_REASON);
   if (rc != 0) {
     push_failure(L, rc);
     lua_pushstring(L, reason);

@@ -96,8 +96,8 @@ static int loop_request_tick(lua_State *L) {
 
 /* set_hook(name, function) */
 static int loop_set_hook(lua_State *L) {
-  static const char *const names[] = {"tick", "uncaught", "before_exit", "exit",
-                                      "start", NULL};
+  static const char *const names[] = {"tick", "uncaught", "before_exit",
+                                      "exit", "start",    NULL};
   int hook = luaL_checkoption(L, 1, NULL, names);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);

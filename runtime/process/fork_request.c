@@ -224,8 +224,8 @@ static char **reserve_tables(struct mw_fork_request *request) {
 }
 
 /* What the kernel could not deliver is caught by request->error. */
-static void name_fds(struct mw_fork_request *request,
-                     struct mw_spawn_fd *table, size_t count) {
+static void name_fds(struct mw_fork_request *request, struct mw_spawn_fd *table,
+                     size_t count) {
   const int *passed = (const int *)(const void *)request->passed.bytes;
   size_t have = request->passed.length / sizeof(int);
   request->report_fd = have > REPORT ? passed[REPORT] : -1;
@@ -279,4 +279,11 @@ void mw_fork_request_release(struct mw_fork_request *request) {
   for (size_t i = 0; i < request->passed.length / sizeof(int); i++)
     mw_fd_close(fds[i]);
   request->passed.length = 0;
+}
+
+void mw_fork_request_free(struct mw_fork_request *request) {
+  mw_fork_request_release(request);
+  mw_buffer_free(&request->bytes);
+  mw_buffer_free(&request->passed);
+  mw_buffer_free(&request->tables);
 }

@@ -45,4 +45,7 @@ int mw_fork_request_receive(int socket, struct mw_fork_request *request);
 /** Closes what came along; the memory stays, for the next one. */
 void mw_fork_request_release(struct mw_fork_request *request);
 
+/** The same, and gives the memory back. */
+void mw_fork_request_free(struct mw_fork_request *request);
+
 #endif

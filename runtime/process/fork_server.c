@@ -89,8 +89,7 @@ static int clone_sibling(void) {
     return rc;
   unsigned long flags =
       CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
-  long pid =
-      syscall(SYS_clone, flags, NULL, NULL, record.tid, record.tid);
+  long pid = syscall(SYS_clone, flags, NULL, NULL, record.tid, record.tid);
   if (pid == 0)
     syscall(SYS_set_robust_list, record.robust_list, record.robust_size);
   return pid == -1 ? -errno : (int)pid;
@@ -186,10 +185,15 @@ bool mw_fork_server_run(struct mw_fork_server *server) {
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (pid < 0)
-      mw_child_report_write(
-          request->report_fd,
-          (struct mw_child_report){MW_STAGE_FORK, -pid, 0});
+      mw_child_report_write(request->report_fd,
+                            (struct mw_child_report){MW_STAGE_FORK, -pid, 0});
     mw_fork_request_release(request);
   }
   return false;
+}
+
+void mw_fork_server_close(struct mw_fork_server *server) {
+  mw_fd_close(server->socket);
+  server->socket = -1;
+  mw_fork_request_free(&server->request);
 }

@@ -36,4 +36,7 @@ void mw_fork_server_ready(struct mw_fork_server *server, const char *reason);
  */
 bool mw_fork_server_run(struct mw_fork_server *server);
 
+/** Closes the socket and frees the request. Not for workers, who live on it. */
+void mw_fork_server_close(struct mw_fork_server *server);
+
 #endif

@@ -20,8 +20,7 @@ static int lowest_unknown(DIR *folder, int known) {
   struct dirent *entry;
   while ((entry = readdir(folder)) != NULL) {
     int fd = atoi(entry->d_name);
-    if (fd > STDERR_FILENO && fd != known && fd != dirfd(folder) &&
-        fd < lowest)
+    if (fd > STDERR_FILENO && fd != known && fd != dirfd(folder) && fd < lowest)
       lowest = fd;
   }
   return lowest == INT_MAX ? -1 : lowest;

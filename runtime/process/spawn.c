@@ -33,8 +33,7 @@ const char *mw_spawn_stage_name(enum mw_spawn_stage stage) {
 
 /* The function that calls vfork must not return in the child, and its frame
  * is the parent's too: it does nothing else. */
-static __attribute__((noinline)) int
-start_child(struct mw_child_setup *setup) {
+static __attribute__((noinline)) int start_child(struct mw_child_setup *setup) {
   pid_t pid = vfork();
   if (pid == 0)
     mw_child_setup_run(setup);

@@ -46,8 +46,8 @@ static void fill_holes(void) {
 static bool is_our_memory(const char *line, uintptr_t *start, uintptr_t *end) {
   char permissions[5];
   unsigned long from, to, inode;
-  int fields = sscanf(line, "%lx-%lx %4s %*s %*s %lu", &from, &to, permissions,
-                      &inode);
+  int fields =
+      sscanf(line, "%lx-%lx %4s %*s %*s %lu", &from, &to, permissions, &inode);
   *start = (from + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
   *end = to / LARGE_PAGE * LARGE_PAGE;
   return fields == 4 && strcmp(permissions, "rw-p") == 0 && inode == 0 &&
