@@ -127,10 +127,8 @@ int mw_host_run(int argc, char **argv) {
   host.L = luaL_newstate();
   if (!host.L)
     return fail(&host, "create state", "not enough memory");
-  if (host.server.socket >= 0 && !become_worker(&host)) {
-    lua_close(host.L);
-    return EXIT_SUCCESS;
-  }
+  if (host.server.socket >= 0 && !become_worker(&host))
+    return EXIT_SUCCESS; /* finalizers are for its workers to run */
   int error = uv_loop_init(&host.loop);
   if (error) {
     lua_close(host.L);

@@ -116,13 +116,23 @@ describe("A module that is preloaded", function()
     assert.equal("half a line,script\nscript\n", children.run(mw.process.exec_path, { master }, { cwd = folder.path }).stdout)
   end)
 
-  it("has its finalizers run in each worker, and the status is told", function()
-    local app = "return setmetatable({}, { __gc = function() io.stdout:write 'finalized' end })"
+  it("has its finalizers run in each worker and nowhere else, and the status is told", function()
+    local app = [[return setmetatable({}, { __gc = function()
+      io.stdout:write 'finalized'
+      io.open('pids', 'a'):write(require('luv').os_getpid(), '\n'):close()
+    end })]]
+    local pids = {}
     for code, status in pairs { [""] = 0, ["os.exit(3, true)"] = 3, ["error 'x'"] = 1 } do
       local result = run(code, { app = app })
       assert.equal("finalized", result.stdout)
       assert.equal(status, result.code)
+      pids[#pids + 1] = result.child.pid .. "\n"
     end
+    fork_server.replace()
+    eventually(function()
+      return #require("spec.support.leaks").children() == 0
+    end)
+    assert.equal(table.concat(pids), folder:read "pids")
   end)
 end)
 
