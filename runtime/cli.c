@@ -11,13 +11,15 @@
 #include <uv.h>
 
 #include "bindings/lua_call.h"
+#include "bindings/lua_channel.h"
 #include "repl.h"
 #include "state.h"
 #include "version.h"
 
 struct options {
   bool interactive, version, execute, ignore_environment;
-  bool help, long_version;
+  bool help, long_version, watch;
+  const char *workers; /* how many; NULL where it is to be run here */
   int script; /* index of the script in argv; argc where there is none */
 };
 
@@ -31,6 +33,10 @@ static const char usage_text[] =
     "  -v        show version information\n"
     "  -E        ignore environment variables\n"
     "  -W        turn warnings on\n"
+    "  -w n, --workers n\n"
+    "            run the script as n processes that share its ports, and keep\n"
+    "            them alive; 'auto': as many as there are processors\n"
+    "  --watch   run it anew when a file beside it changes\n"
     "  --help    show this help\n"
     "  --version show the versions of mwrun, Lua, libuv and luv\n"
     "  --        stop handling options\n"
@@ -38,7 +44,7 @@ static const char usage_text[] =
 
 static void print_bad_option(const char *program, const char *option) {
   fprintf(stderr, "%s: ", program);
-  if (option[1] == 'e' || option[1] == 'l')
+  if (strchr("elw", option[1]) || strcmp(option, "--workers") == 0)
     fprintf(stderr, "'%s' needs argument\n", option);
   else
     fprintf(stderr, "unrecognized option '%s'\n", option);
@@ -55,12 +61,35 @@ static void print_long_version(void) {
          uv_version_string(), MWRUN_LUV_VERSION);
 }
 
-static bool take_long_option(struct options *options, const char *option) {
-  bool help = strcmp(option, "--help") == 0;
-  bool version = strcmp(option, "--version") == 0;
-  options->help |= help;
-  options->long_version |= version;
-  return help || version;
+/* The argument of the option at `*index`: what stands behind its name, `rest`,
+   or the next word, which is taken. NULL where there is none. */
+static const char *take_argument(char **argv, int *index, const char *rest) {
+  if (*rest)
+    return rest;
+  const char *next = argv[*index + 1];
+  if (!next || *next == '-')
+    return NULL;
+  ++*index;
+  return next;
+}
+
+static bool take_long_option(struct options *options, char **argv, int *index) {
+  static const char workers[] = "--workers";
+  const char *option = argv[*index];
+  const char *rest = option + sizeof workers - 1;
+  if (strcmp(option, "--help") == 0)
+    options->help = true;
+  else if (strcmp(option, "--version") == 0)
+    options->long_version = true;
+  else if (strcmp(option, "--watch") == 0)
+    options->watch = true;
+  else if (strncmp(option, workers, sizeof workers - 1) == 0 && *rest == '=')
+    options->workers = rest + 1;
+  else if (strcmp(option, workers) == 0)
+    return (options->workers = take_argument(argv, index, rest)) != NULL;
+  else
+    return false;
+  return true;
 }
 
 /* Takes the option at `*index`, and its argument where it has one. Returns
@@ -73,18 +102,15 @@ static bool take_option(struct options *options, char **argv, int *index) {
   case 'W': return alone;
   case 'i': options->interactive = options->version = true; return alone;
   case 'v': options->version = true; return alone;
-  case 'e': options->execute = true; break;
-  case 'l': break;
-  case '-': return take_long_option(options, option);
+  case 'e':
+    options->execute = true;
+    return take_argument(argv, index, option + 2) != NULL;
+  case 'l': return take_argument(argv, index, option + 2) != NULL;
+  case 'w':
+    return (options->workers = take_argument(argv, index, option + 2)) != NULL;
+  case '-': return take_long_option(options, argv, index);
   default: return false;
   }
-  if (!alone)
-    return true;
-  const char *argument = argv[*index + 1];
-  if (!argument || *argument == '-')
-    return false;
-  ++*index;
-  return true;
 }
 
 /* Reads all options before anything runs. On a bad one returns false, and
@@ -178,6 +204,15 @@ static bool run_options(lua_State *L, char **argv, int script) {
   return true;
 }
 
+/* A worker of a cluster is one from the start, whatever its script requires. */
+static bool run_worker_side(lua_State *L) {
+  if (!mw_channel_is_workers(L))
+    return true;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mw.cluster");
+  return call(L, 1, 0);
+}
+
 static bool run_init(lua_State *L) {
   const char *name = "=LUA_INIT_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR;
   const char *code = getenv(name + 1);
@@ -220,6 +255,29 @@ static bool run_script(lua_State *L, char **argv, int script) {
   return done;
 }
 
+static void push_words(lua_State *L, char **argv, int first, int last) {
+  lua_createtable(L, last - first, 0);
+  for (int i = first; i < last; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - first + 1);
+  }
+}
+
+/* The script is run by workers; here, a master keeps them alive, and runs
+   nothing of it. */
+static bool run_master(lua_State *L, const struct options *options, int argc,
+                       char **argv) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mw.supervisor.main");
+  if (!call(L, 1, 1))
+    return false;
+  lua_pushstring(L, options->workers);
+  lua_pushboolean(L, options->watch);
+  push_words(L, argv, 1, options->script);
+  push_words(L, argv, options->script, argc);
+  return call(L, 4, 0);
+}
+
 static enum mw_cli_outcome run_repl(lua_State *L) {
   mw_repl_run(L);
   /* A person who ends the session ends the program; input from a pipe or a
@@ -229,6 +287,10 @@ static enum mw_cli_outcome run_repl(lua_State *L) {
 
 static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
                                    int argc, char **argv) {
+  if (!run_worker_side(L))
+    return MW_CLI_FAIL;
+  if (options->workers || options->watch)
+    return run_master(L, options, argc, argv) ? MW_CLI_RUN : MW_CLI_FAIL;
   if (!options->ignore_environment && !run_init(L))
     return MW_CLI_FAIL;
   if (!run_options(L, argv, options->script))

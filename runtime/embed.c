@@ -29,9 +29,8 @@ static int load_embedded(lua_State *L, const char *name) {
               sizeof *mw_embedded_files, compare_names);
   if (!file)
     return not_found(L, name);
-  const char *chunk_name = lua_pushfstring(L, "@%s", file->path);
   size_t length = (size_t)(file->end - file->start);
-  if (luaL_loadbufferx(L, file->start, length, chunk_name, "t") != LUA_OK)
+  if (luaL_loadbufferx(L, file->start, length, file->path, "b") != LUA_OK)
     return load_error(L, name, file->path);
   lua_pushstring(L, file->path);
   return 2;

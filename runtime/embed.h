@@ -1,6 +1,6 @@
 /*
  * The Lua library inside the binary: a searcher for `mw` and `mw.*`, right
- * after package.preload, that finds the sources which the build put in.
+ * after package.preload, that finds what the build has compiled and put in.
  * MWRUN_LUA_DIR makes it read a source tree instead.
  */
 #ifndef MW_EMBED_H

@@ -8,8 +8,10 @@
 
 #include "bindings/lua_call.h"
 #include "bindings/lua_channel.h"
+#include "bindings/lua_dispatcher.h"
 #include "bindings/lua_exit.h"
 #include "bindings/lua_http.h"
+#include "bindings/lua_intake.h"
 #include "bindings/lua_interrupt.h"
 #include "bindings/lua_loop.h"
 #include "bindings/lua_process.h"
@@ -108,6 +110,8 @@ static bool become_worker(struct host *host) {
 static void close_handles(struct host *host) {
   mw_process_close(host->L);
   mw_channels_close(host->L);
+  mw_dispatchers_close(host->L);
+  mw_intakes_close(host->L);
   mw_http_servers_close(host->L);
   mw_close_luv_handles(host->L);
   uv_run(&host->loop, UV_RUN_NOWAIT); /* may do no more than obey uv_stop() */

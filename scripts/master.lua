@@ -1,54 +1,63 @@
--- A small master: cuts one task into parts, forks a worker for each, collects
--- what they print, and ends with a summary. It restarts nobody and shares no
--- port: clusters are not built yet.
---   scripts/run scripts/master.lua [workers [limit]]
+-- One port, all cores: starts workers that share a port, replaces those that
+-- die, and lets all finish their work when it is told to stop.
+--   scripts/run scripts/master.lua [port [workers]]
 
-local child_process = require "mw.child_process"
+local cluster = require "mw.cluster"
 local process = require "mw.process"
 local uv = require "luv"
 
-local function argument(index, default)
+local function argument(index, default, least)
   local value = math.tointeger(tonumber(arg[index] or default))
-  if not value or value < 1 then
-    io.stderr:write "usage: master.lua [workers [limit]]\n"
-    os.exit(2)
+  if not value or value < least then
+    io.stderr:write "usage: master.lua [port [workers]]\n"
+    process.exit(2)
   end
   return value
 end
 
-local worker_count = argument(1, uv.available_parallelism())
-local limit = argument(2, 1000000)
-local worker_script = arg[0]:gsub("[^/]*$", "worker.lua")
-local started = process.hrtime()
-local primes, failures = 0, 0
+local port, worker_count = argument(1, 8000, 0), argument(2, uv.available_parallelism(), 1)
 
-local function start_worker(first, last)
-  local worker = child_process.fork(worker_script, { first, last }, { silent = true, die_with_parent = true })
-  local output = ""
-  worker.stdout:on("data", function(chunk)
-    output = output .. chunk
-  end)
-  worker.stderr:pipe(process.stderr, { finish = false })
-  worker:on("error", function(err)
-    print("worker could not be started: " .. tostring(err))
-    failures = failures + 1
-  end)
-  worker:on("close", function(code, signal)
-    if not worker.pid then
-      return
-    end
-    print(("worker %d: %d to %d: %s"):format(worker.pid, first, last, output:match "%d+" or signal or "status " .. code))
-    primes = primes + (tonumber(output) or 0)
-    failures = failures + (code == 0 and 0 or 1)
-  end)
+local function say(text, ...)
+  print(text:format(...))
+  io.stdout:flush()
 end
 
-for index = 1, worker_count do
-  start_worker((index - 1) * limit // worker_count + 1, index * limit // worker_count)
-end
+cluster.setup_master {
+  exec = arg[0]:gsub("[^/]*$", "worker.lua"),
+  args = { tostring(port) },
+}
 
-process.on("before_exit", function()
-  local seconds = (process.hrtime() - started) / 1e9
-  print(("%d primes up to %d in %.2f s; workers: %d, failed: %d"):format(primes, limit, seconds, worker_count, failures))
-  process.exit(failures > 0 and 1 or 0)
+local has_served, is_stopping = false, false
+
+cluster.on("listening", function(worker, address)
+  has_served = true
+  say("worker %d, pid %d, serves http://%s:%d/", worker.id, worker.process.pid, address.address, address.port)
 end)
+
+cluster.on("exit", function(worker, code, signal)
+  if is_stopping then
+    return
+  elseif not has_served then
+    say "no worker could start: see above"
+    process.exit(1)
+  end
+  say("worker %d has ended, %s: another takes its place", worker.id, signal or "status " .. code)
+  cluster.fork()
+end)
+
+for _, name in ipairs { "SIGTERM", "SIGINT" } do
+  process.on(name, function()
+    if is_stopping then
+      process.exit(1) -- the second time: at once
+    end
+    is_stopping = true
+    say "stopping: what is under way is answered first"
+    cluster.disconnect(function()
+      process.exit(0)
+    end)
+  end)
+end
+
+for _ = 1, worker_count do
+  cluster.fork()
+end

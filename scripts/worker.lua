@@ -1,25 +1,30 @@
--- A worker of master.lua: counts the prime numbers from `first` to `last`.
+-- A web server that says who has answered. By itself it is one process; a
+-- worker of master.lua, or of `mwrun -w 4 scripts/worker.lua`, shares its port.
+--   scripts/run scripts/worker.lua [port]
 
-local first, last = math.tointeger(tonumber(arg[1])), math.tointeger(tonumber(arg[2]))
-if not (first and last) then
-  io.stderr:write "usage: worker.lua FIRST LAST\n"
-  os.exit(2)
-end
+local http = require "mw.http"
+local process = require "mw.process"
 
-local function is_prime(number)
-  if number < 4 or number % 2 == 0 then
-    return number == 2 or number == 3
+local port = math.tointeger(tonumber(arg[1] or 8000))
+
+local router = http.router.new()
+
+router:get("/", function(_, res)
+  res:finish(("answered by pid %d\n"):format(process.pid))
+end)
+
+router:get("/hello/:name", function(req, res)
+  res:json { hello = req.params.name, pid = process.pid }
+end)
+
+local server = http.create_server(router)
+
+server:on("error", function(err)
+  io.stderr:write(tostring(err), "\n")
+  if err.code == "EADDRINUSE" then
+    io.stderr:write("name another port: worker.lua PORT, master.lua PORT\n")
   end
-  for divisor = 3, math.floor(number ^ 0.5), 2 do
-    if number % divisor == 0 then
-      return false
-    end
-  end
-  return true
-end
+  process.exit(1)
+end)
 
-local count = 0
-for number = first, last do
-  count = count + (is_prime(number) and 1 or 0)
-end
-print(count)
+server:listen(port, "127.0.0.1")

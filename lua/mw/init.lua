@@ -6,6 +6,7 @@ local task = require "mw.task"
 ---@class mw
 ---@field abort_controller fun(): mw.AbortController
 ---@field child_process table
+---@field cluster table
 ---@field dgram table
 ---@field emitter table
 ---@field http table

@@ -6,6 +6,7 @@
 
 #include "base/error_name.h"
 #include "bindings/http_headers.h"
+#include "http/connection.h"
 #include "http/header_block.h"
 
 #define EXCHANGE_TYPE "mw.core.http.exchange"
@@ -112,7 +113,7 @@ static int exchange_raw_headers(lua_State *L) {
 static int exchange_want(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   if (exchange->connection)
-    mw_http_connection_want(exchange->connection, lua_toboolean(L, 2));
+    mw_http_exchange_want(exchange->connection, lua_toboolean(L, 2));
   return 0;
 }
 
@@ -120,7 +121,7 @@ static int exchange_want(lua_State *L) {
 static int exchange_body_is_over(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   lua_pushboolean(L, !exchange->connection ||
-                         mw_http_connection_body_is_over(exchange->connection));
+                         mw_http_exchange_body_is_over(exchange->connection));
   return 1;
 }
 
@@ -129,7 +130,7 @@ static int exchange_fileno(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   if (!exchange->connection)
     return 0;
-  lua_pushinteger(L, mw_http_connection_fd(exchange->connection));
+  lua_pushinteger(L, mw_http_exchange_fd(exchange->connection));
   return 1;
 }
 
@@ -138,9 +139,9 @@ static int exchange_fileno(lua_State *L) {
 /* The block; NULL where nothing can be changed any more. */
 static struct mw_buffer *open_headers(const struct mw_http_exchange *exchange) {
   struct mw_http_connection *connection = exchange->connection;
-  if (!connection || mw_http_connection_has_begun(connection))
+  if (!connection || mw_http_exchange_has_begun(connection))
     return NULL;
-  return mw_http_headers(connection);
+  return mw_http_exchange_head(connection);
 }
 
 static bool is_length(struct mw_http_span value) {
@@ -150,22 +151,29 @@ static bool is_length(struct mw_http_span value) {
   return value.length > 0 && value.length < 19;
 }
 
+static bool names_length(struct mw_http_span name) {
+  static const char length[] = "content-length";
+  return mw_http_same_name(name.at, name.length, length, sizeof length - 1);
+}
+
 static const char *problem_of(struct mw_http_span name,
                               struct mw_http_span value) {
-  static const char length[] = "content-length";
   if (!mw_http_is_token(name.at, name.length))
     return "name";
-  if (!mw_http_is_value(value.at, value.length))
-    return "value";
-  if (mw_http_same_name(name.at, name.length, length, sizeof length - 1) &&
-      !is_length(value))
+  if (!mw_http_is_value(value.at, value.length) ||
+      (names_length(name) && !is_length(value)))
     return "value";
   return NULL;
 }
 
-/* [self, name, value] -> nil | "name" | "value" (which can't be) | "sent" */
+/* [self, name, value] -> nil | "name" | "value" (which can't be) | "sent" |
+   "type" (no strings) */
 static int put_header(lua_State *L, bool replaces) {
   struct mw_http_exchange *exchange = check(L);
+  if (lua_type(L, 2) != LUA_TSTRING || lua_type(L, 3) != LUA_TSTRING) {
+    lua_pushliteral(L, "type");
+    return 1;
+  }
   struct mw_http_span name = check_span(L, 2), value = check_span(L, 3);
   const char *problem = problem_of(name, value);
   struct mw_buffer *headers = open_headers(exchange);
@@ -173,7 +181,7 @@ static int put_header(lua_State *L, bool replaces) {
     lua_pushstring(L, problem ? problem : "sent");
     return 1;
   }
-  if (replaces)
+  if (replaces || names_length(name))
     mw_http_header_remove(headers, name);
   if (!mw_http_header_add(headers, name, value))
     return luaL_error(L, "not enough memory");
@@ -200,7 +208,8 @@ static int exchange_remove_header(lua_State *L) {
 static const struct mw_buffer *all_headers(lua_State *L) {
   static const struct mw_buffer none = {.bytes = NULL};
   struct mw_http_exchange *exchange = check(L);
-  return exchange->connection ? mw_http_headers(exchange->connection) : &none;
+  return exchange->connection ? mw_http_exchange_head(exchange->connection)
+                              : &none;
 }
 
 /* get_header(name) -> values... */
@@ -238,7 +247,7 @@ static int exchange_header_list(lua_State *L) {
 static int exchange_has_begun(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   lua_pushboolean(L, !exchange->connection ||
-                         mw_http_connection_has_begun(exchange->connection));
+                         mw_http_exchange_has_begun(exchange->connection));
   return 1;
 }
 
@@ -249,9 +258,8 @@ static int exchange_respond(lua_State *L) {
   struct mw_http_span reason = opt_span(L, 3), body = opt_span(L, 4);
   if (!exchange->connection)
     return push_failure(L, UV_EPIPE);
-  return push_result(L,
-                     mw_http_connection_respond(exchange->connection, status,
-                                                reason, body.at, body.length));
+  return push_result(L, mw_http_exchange_respond(exchange->connection, status,
+                                                 reason, body.at, body.length));
 }
 
 /* respond_file(status, reason | nil, fd, offset, length) -> true | nil,
@@ -267,9 +275,9 @@ static int exchange_respond_file(lua_State *L) {
   luaL_argcheck(L, length >= 0, 6, "negative");
   if (!exchange->connection)
     return push_failure(L, UV_EPIPE);
-  return push_result(L, mw_http_connection_respond_file(
-                            exchange->connection, status, reason, fd,
-                            (uint64_t)offset, (uint64_t)length));
+  return push_result(
+      L, mw_http_exchange_respond_file(exchange->connection, status, reason, fd,
+                                       (uint64_t)offset, (uint64_t)length));
 }
 
 /* begin(status, reason | nil) -> true | nil, errname */
@@ -280,7 +288,7 @@ static int exchange_begin(lua_State *L) {
   if (!exchange->connection)
     return push_failure(L, UV_EPIPE);
   return push_result(
-      L, mw_http_connection_begin(exchange->connection, status, reason));
+      L, mw_http_exchange_begin(exchange->connection, status, reason));
 }
 
 /* write(bytes) -> whether more may come now | nil, errname */
@@ -290,7 +298,7 @@ static int exchange_write(lua_State *L) {
   if (!exchange->connection)
     return push_failure(L, UV_EPIPE);
   int enough =
-      mw_http_connection_write(exchange->connection, bytes.at, bytes.length);
+      mw_http_exchange_write(exchange->connection, bytes.at, bytes.length);
   if (enough < 0)
     return push_failure(L, enough);
   lua_pushboolean(L, !enough);
@@ -302,7 +310,7 @@ static int exchange_finish(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   if (!exchange->connection)
     return push_failure(L, UV_EPIPE);
-  return push_result(L, mw_http_connection_finish(exchange->connection));
+  return push_result(L, mw_http_exchange_finish(exchange->connection));
 }
 
 /* cut(): ends the connection, so that the peer sees that something is missing
@@ -310,7 +318,7 @@ static int exchange_finish(lua_State *L) {
 static int exchange_cut(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   if (exchange->connection)
-    mw_http_connection_cut(exchange->connection);
+    mw_http_exchange_cut(exchange->connection);
   return 0;
 }
 
@@ -320,7 +328,7 @@ static int exchange_give_away(lua_State *L) {
   struct mw_http_span unread, unsent;
   if (!exchange->connection)
     return push_failure(L, UV_EPIPE);
-  mw_http_connection_rest(exchange->connection, &unread, &unsent);
+  mw_http_exchange_rest(exchange->connection, &unread, &unsent);
   lua_pushlstring(L, unread.at ? unread.at : "", unread.length);
   lua_pushlstring(L, unsent.length ? unsent.at : "", unsent.length);
   int fd = mw_http_connection_give_away(exchange->connection);

@@ -8,7 +8,7 @@
 
 #include <lua.h>
 
-#include "http/connection.h"
+#include "http/exchange.h"
 
 struct mw_http_exchange {
   struct mw_http_connection *connection; /* NULL once it is over */

@@ -87,6 +87,16 @@ static bool decode(lua_State *L, const struct channel_box *box,
              : mw_msgpack_decode(L, frame->payload, frame->length, &offset);
 }
 
+/* Whether an internal line is one that a descriptor comes with: those of Node
+   by their `cmd`, others say so by the field `descriptor`. */
+static bool has_descriptor(lua_State *L, int line, const char *command) {
+  lua_pushliteral(L, "descriptor");
+  lua_rawget(L, line);
+  bool says_so = lua_isboolean(L, -1) && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return says_so || strcmp(command, "NODE_HANDLE") == 0;
+}
+
 /* In Node's wire format a message is the runtime's by its `cmd`. Notes there
    whether a descriptor has come with it: a line does not say. */
 static bool is_internal(lua_State *L, struct arrival *arrival) {
@@ -98,7 +108,7 @@ static bool is_internal(lua_State *L, struct arrival *arrival) {
   lua_rawget(L, -2);
   const char *command = lua_tostring(L, -1);
   bool internal = command && strncmp(command, "NODE_", 5) == 0;
-  arrival->fd_count = internal && strcmp(command, "NODE_HANDLE") == 0;
+  arrival->fd_count = internal && has_descriptor(L, lua_gettop(L) - 1, command);
   lua_pop(L, 1);
   return internal;
 }
@@ -439,27 +449,45 @@ void mw_channel_set_inherited(lua_State *L,
                               struct mw_inherited_channel inherited) {
   if (inherited.fd < 0)
     return;
-  lua_createtable(L, 3, 0);
+  lua_createtable(L, 5, 0);
   lua_pushinteger(L, inherited.fd);
   lua_rawseti(L, -2, 1);
   lua_pushstring(L, inherited.json ? "json" : "msgpack");
   lua_rawseti(L, -2, 2);
   lua_pushinteger(L, inherited.flush_timeout);
   lua_rawseti(L, -2, 3);
+  if (inherited.worker_id > 0) {
+    lua_pushinteger(L, inherited.worker_id);
+    lua_rawseti(L, -2, 4);
+    lua_pushinteger(L, inherited.worker_slot);
+    lua_rawseti(L, -2, 5);
+  }
   lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
 }
 
-/* inherited() -> fd, "msgpack"|"json", ms for flushing at the exit: the
-   channel to the parent, the first time; nothing where there is none. */
+bool mw_channel_is_workers(lua_State *L) {
+  int top = lua_gettop(L);
+  bool found =
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) == LUA_TTABLE &&
+      lua_rawgeti(L, -1, 4) == LUA_TNUMBER;
+  lua_settop(L, top);
+  return found;
+}
+
+/* inherited() -> fd, "msgpack"|"json", ms for flushing at the exit, and for a
+   worker of a cluster its id and slot: the channel to the parent, the first
+   time; nothing where there is none. */
 static int channel_inherited(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited_key) != LUA_TTABLE)
     return 0;
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
   lua_rawgeti(L, -3, 3);
+  lua_rawgeti(L, -4, 4);
+  lua_rawgeti(L, -5, 5);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited_key);
-  return 3;
+  return 5;
 }
 
 static void open_type(lua_State *L) {

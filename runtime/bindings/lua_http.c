@@ -86,8 +86,8 @@ struct arrival {
 static void keep_exchange(lua_State *L, struct mw_http_exchange *exchange,
                           int index) {
   struct mw_http_connection *connection = exchange->connection;
-  if (mw_http_connection_is_done(connection)) {
-    *mw_http_connection_user(connection) = NULL;
+  if (mw_http_exchange_is_done(connection)) {
+    *mw_http_exchange_user(connection) = NULL;
     exchange->connection = NULL;
     return;
   }
@@ -101,7 +101,7 @@ static int deliver_request(lua_State *L) {
   struct mw_http_exchange *exchange;
   mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
                         arrival->size, &exchange);
-  *mw_http_connection_user(arrival->connection) = exchange;
+  *mw_http_exchange_user(arrival->connection) = exchange;
   push_callback(L, arrival->box, ON_REQUEST);
   lua_pushvalue(L, 2);
   lua_call(L, 1, 0);
@@ -136,8 +136,8 @@ static void call_with(struct arrival *arrival, lua_CFunction deliver) {
   }
   if (is_called || arrival->taken)
     return;
-  *mw_http_connection_user(arrival->connection) = NULL;
-  mw_http_connection_cut(arrival->connection);
+  *mw_http_exchange_user(arrival->connection) = NULL;
+  mw_http_exchange_cut(arrival->connection);
 }
 
 static void on_request(void *user, struct mw_http_connection *connection,
@@ -210,7 +210,7 @@ static void on_over(void *user, struct mw_http_connection *connection,
                     int error) {
   struct server_box *box = user;
   lua_State *L = box->main;
-  struct mw_http_exchange *exchange = *mw_http_connection_user(connection);
+  struct mw_http_exchange *exchange = *mw_http_exchange_user(connection);
   exchange->connection = NULL;
   if (!push_callback(L, box, ON_OVER))
     return;
@@ -275,6 +275,7 @@ static struct mw_http_limits check_limits(lua_State *L, int table) {
       .max_connections = (size_t)limit(L, table, "max_connections"),
       .headers_timeout = (uint64_t)limit(L, table, "headers_timeout"),
       .request_timeout = (uint64_t)limit(L, table, "request_timeout"),
+      .send_timeout = (uint64_t)limit(L, table, "send_timeout"),
       .keep_alive_timeout = (uint64_t)limit(L, table, "keep_alive_timeout"),
       .drain_timeout = (uint64_t)limit(L, table, "drain_timeout"),
   };
@@ -311,15 +312,11 @@ static int http_open(lua_State *L) {
   return push_failure(L, error);
 }
 
-static struct mw_http_server *check_server(lua_State *L) {
-  return ((struct server_box *)luaL_checkudata(L, 1, SERVER_TYPE))->server;
+struct mw_http_server *mw_http_server_at(lua_State *L, int index) {
+  return ((struct server_box *)luaL_checkudata(L, index, SERVER_TYPE))->server;
 }
 
-static int with_fd(lua_State *L,
-                   int (*call)(struct mw_http_server *server, int fd)) {
-  struct mw_http_server *server = check_server(L);
-  int fd = (int)luaL_checkinteger(L, 2);
-  int error = server ? call(server, fd) : UV_EBADF;
+static int push_result(lua_State *L, int error) {
   if (error)
     return push_failure(L, error);
   lua_pushboolean(L, 1);
@@ -328,17 +325,26 @@ static int with_fd(lua_State *L,
 
 /* listen(fd) -> true | nil, errname: accepts; takes the descriptor over. */
 static int server_listen(lua_State *L) {
-  return with_fd(L, mw_http_server_listen);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
+  int fd = (int)luaL_checkinteger(L, 2);
+  return push_result(L, server ? mw_http_server_listen(server, fd) : UV_EBADF);
 }
 
-/* take(fd) -> true | nil, errname: a connection, taken over. */
+/* take(fd, unread | nil) -> true | nil, errname: a connection, taken over, off
+   which those bytes have been read already. */
 static int server_take(lua_State *L) {
-  return with_fd(L, mw_http_server_take);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
+  int fd = (int)luaL_checkinteger(L, 2);
+  size_t length;
+  const char *unread = luaL_optlstring(L, 3, "", &length);
+  return push_result(
+      L, server ? mw_http_server_take_begun(server, fd, unread, length)
+                : UV_EBADF);
 }
 
 static int with_server(lua_State *L,
                        void (*call)(struct mw_http_server *server)) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   if (server)
     call(server);
   return 0;
@@ -363,14 +369,14 @@ static int server_close(lua_State *L) {
 
 /* count() -> how many connections there are */
 static int server_count(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   lua_pushinteger(L, server ? (lua_Integer)mw_http_server_count(server) : 0);
   return 1;
 }
 
 /* set_referenced(boolean) */
 static int server_set_referenced(lua_State *L) {
-  struct mw_http_server *server = check_server(L);
+  struct mw_http_server *server = mw_http_server_at(L, 1);
   if (server)
     mw_http_server_set_referenced(server, lua_toboolean(L, 2));
   return 0;

@@ -4,10 +4,12 @@
 
 #include "bindings/lua_channel.h"
 #include "bindings/lua_class.h"
+#include "bindings/lua_dispatcher.h"
 #include "bindings/lua_error.h"
 #include "bindings/lua_fd.h"
 #include "bindings/lua_fork_server.h"
 #include "bindings/lua_http.h"
+#include "bindings/lua_intake.h"
 #include "bindings/lua_json.h"
 #include "bindings/lua_loop.h"
 #include "bindings/lua_msgpack.h"
@@ -28,10 +30,12 @@ void mw_preload_modules(lua_State *L) {
       {"uv", open_luv_once},
       {"mw.core.channel", luaopen_mw_core_channel},
       {"mw.core.class", luaopen_mw_core_class},
+      {"mw.core.dispatcher", luaopen_mw_core_dispatcher},
       {"mw.core.error", luaopen_mw_core_error},
       {"mw.core.fd", luaopen_mw_core_fd},
       {"mw.core.fork_server", luaopen_mw_core_fork_server},
       {"mw.core.http", luaopen_mw_core_http},
+      {"mw.core.intake", luaopen_mw_core_intake},
       {"mw.core.json", luaopen_mw_core_json},
       {"mw.core.loop", luaopen_mw_core_loop},
       {"mw.core.msgpack", luaopen_mw_core_msgpack},

@@ -9,6 +9,7 @@ enum {
   DATA_CR,
   DATA_LF,
   TRAILER_START,
+  TRAILER_NAME,
   TRAILER,
   TRAILER_LF,
   END_LF
@@ -55,9 +56,16 @@ static bool take_text(struct mw_http_body *body, char c, uint8_t at_end) {
   return c == '\r' || is_text(c);
 }
 
+static bool take_trailer_name(struct mw_http_body *body, char c) {
+  body->state = c == ':' ? TRAILER : TRAILER_NAME;
+  return c == ':' || mw_http_is_token(&c, 1);
+}
+
 static bool take_trailer_start(struct mw_http_body *body, char c) {
-  body->state = c == '\r' ? END_LF : TRAILER;
-  return c == '\r' || (is_text(c) && c != ' ' && c != '\t');
+  if (c != '\r')
+    return c != ':' && take_trailer_name(body, c);
+  body->state = END_LF;
+  return true;
 }
 
 static bool expect(struct mw_http_body *body, char c, char wanted,
@@ -80,6 +88,7 @@ static bool take_byte(struct mw_http_body *body, char c) {
     body->line -= 3; /* what every chunk has counts for none */
     return expect(body, c, '\n', SIZE);
   case TRAILER_START: return take_trailer_start(body, c);
+  case TRAILER_NAME: return take_trailer_name(body, c);
   case TRAILER: return take_text(body, c, TRAILER_LF);
   case TRAILER_LF: return expect(body, c, '\n', TRAILER_START);
   default: body->over = true; return c == '\n';

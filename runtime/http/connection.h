@@ -4,100 +4,28 @@
  * while something is in them. Made by the server; freed once it is closed,
  * which may be at any time: who keeps a pointer gets on_over first. The loop's
  * thread.
- *
- * What is done to a response outside of the connection's own events goes out
- * before the loop waits again.
  */
 #ifndef MW_HTTP_CONNECTION_H
 #define MW_HTTP_CONNECTION_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "base/buffer.h"
 #include "http/parser.h"
 
 struct mw_http_connection;
 struct mw_http_service;
-struct mw_deadline;
 struct mw_link;
-
-/* The exchange */
-
-/** What the events of the exchange are about; NULL when it begins. */
-void **mw_http_connection_user(struct mw_http_connection *connection);
-
-/** The headers to be sent, to be changed until the head is out. */
-struct mw_buffer *mw_http_headers(struct mw_http_connection *connection);
-
-/** Whether the head of the response is out. */
-bool mw_http_connection_has_begun(const struct mw_http_connection *connection);
-
-/**
- * Sends the head of a response whose body comes in pieces. `reason` may be
- * empty. UV_EINVAL where it is out already; UV_ENOMEM.
- */
-int mw_http_connection_begin(struct mw_http_connection *connection, int status,
-                             struct mw_http_span reason);
-
-/**
- * Sends a piece of the body, behind the head. Returns 1 where that is enough
- * for now (on_drain follows), 0 where more may come; UV_EMSGSIZE where it is
- * more than Content-Length has said; UV_ENOMEM.
- */
-int mw_http_connection_write(struct mw_http_connection *connection,
-                             const char *bytes, size_t length);
-
-/** Ends a response that has begun. */
-int mw_http_connection_finish(struct mw_http_connection *connection);
-
-/** Sends a whole response. */
-int mw_http_connection_respond(struct mw_http_connection *connection,
-                               int status, struct mw_http_span reason,
-                               const char *bytes, size_t length);
-
-/**
- * Sends a whole response whose body are `length` bytes of a file from `offset`
- * on (sendfile(2)). Takes the descriptor over, unless this fails.
- */
-int mw_http_connection_respond_file(struct mw_http_connection *connection,
-                                    int status, struct mw_http_span reason,
-                                    int fd, uint64_t offset, uint64_t length);
-
-/** Lets pieces of the body come, or lets none come for now. */
-void mw_http_connection_want(struct mw_http_connection *connection,
-                             bool wanted);
-
-/** Whether the body has been read to its end, or there is none. */
-bool mw_http_connection_body_is_over(
-    const struct mw_http_connection *connection);
-
-/** Whether the exchange has come to its end, but for the telling: what is over
- * now needs no on_over. */
-bool mw_http_connection_is_done(const struct mw_http_connection *connection);
-
-/** Ends the exchange and the connection, so that the peer sees that the
- * response is not whole. */
-void mw_http_connection_cut(struct mw_http_connection *connection);
-
-/** In on_upgrade: what was read behind the request, and what waits to be
- * written; good until the connection is given away. */
-void mw_http_connection_rest(const struct mw_http_connection *connection,
-                             struct mw_http_span *unread,
-                             struct mw_http_span *unsent);
-
-/** In on_upgrade: ends the connection and returns its descriptor, the caller's
- * from then on. on_over does not follow. */
-int mw_http_connection_give_away(struct mw_http_connection *connection);
-
-/** The descriptor, for asking who is there. */
-int mw_http_connection_fd(const struct mw_http_connection *connection);
 
 /* For the server */
 
-/** Takes over a connected stream socket, unless this fails. */
-int mw_http_connection_open(struct mw_http_service *service, int fd);
+/**
+ * Takes over a connected stream socket, non-blocking, unless this fails.
+ * `may_delay` tells that it may have no TCP_NODELAY; `unread` are bytes that
+ * were read off it already.
+ */
+int mw_http_connection_open(struct mw_http_service *service, int fd,
+                            bool may_delay, struct mw_http_span unread);
 
 /** The connection that the link of `service->connections` belongs to. */
 struct mw_http_connection *mw_http_connection_of(struct mw_link *link);
@@ -105,8 +33,8 @@ struct mw_http_connection *mw_http_connection_of(struct mw_link *link);
 /** Goes on with one that is due. */
 void mw_http_connection_go_on_due(struct mw_link *link);
 
-/** A deadline of a connection has passed. */
-void mw_http_connection_expired(struct mw_deadline *deadline);
+/** The first bytes of one are there; for mw_arrivals_open(). */
+void mw_http_connection_arrived(void *connection);
 
 /** Answers 503 and ends; for one that has just been opened. */
 void mw_http_connection_turn_away(struct mw_http_connection *connection);
@@ -119,5 +47,29 @@ void mw_http_connection_end(struct mw_http_connection *connection);
 
 /** Ends it at once. */
 void mw_http_connection_close(struct mw_http_connection *connection);
+
+/** Frees one of `service->gone`. */
+void mw_http_connection_free(struct mw_http_connection *connection);
+
+/* For whoever takes an upgrade */
+
+/** In on_upgrade: ends the connection and returns its descriptor, the caller's
+ * from then on. on_over does not follow. */
+int mw_http_connection_give_away(struct mw_http_connection *connection);
+
+/* For the files that work on it, by its state */
+
+/** The buffer that what is to be sent is put into. */
+struct mw_buffer *mw_http_connection_out(struct mw_http_connection *connection);
+
+/** Lets it go on before the loop waits: something was done from outside. */
+void mw_http_connection_make_due(struct mw_http_connection *connection);
+
+/** Ends it at once; an exchange that is under way fails for that reason. */
+void mw_http_connection_close_with(struct mw_http_connection *connection,
+                                   int error);
+
+/** The same, so that the peer sees that something is missing. */
+void mw_http_connection_reset(struct mw_http_connection *connection, int error);
 
 #endif

@@ -20,6 +20,7 @@ struct mw_http_limits {
   size_t max_connections;
   uint64_t headers_timeout;
   uint64_t request_timeout;
+  uint64_t send_timeout; /* without a byte taken by the client */
   uint64_t keep_alive_timeout;
   uint64_t drain_timeout;
 };

@@ -24,11 +24,14 @@ static char lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* RFC 9110, 5.6.2 */
+/* RFC 9110, 5.6.2: a bit for each of the first 128 characters. */
 static bool is_token_char(char c) {
-  static const char others[] = "!#$%&'*+-.^_`|~";
-  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') ||
-         (c && memchr(others, c, sizeof others - 1));
+  static const uint64_t bits[2] = {
+      0x03ff6cfa00000000, /* !#$%&'*+-. and digits */
+      0x57ffffffc7fffffe, /* letters and ^_`|~ */
+  };
+  unsigned char byte = (unsigned char)c;
+  return byte < 128 && (bits[byte >> 6] >> (byte & 63) & 1);
 }
 
 bool mw_http_is_token(const char *bytes, size_t length) {
@@ -125,9 +128,11 @@ static bool has_sound_lines(const char *bytes, size_t size) {
 
 /* headers that say how the message goes on */
 
+/* Said twice, it has to be the same (RFC 9110, 8.6). */
 static bool read_length(struct reading *reading, struct mw_http_span value) {
+  struct mw_http_head *head = reading->head;
   uint64_t number = 0;
-  if (value.length == 0 || reading->head->has_length)
+  if (value.length == 0)
     return false;
   for (size_t i = 0; i < value.length; i++) {
     unsigned digit = (unsigned)(value.at[i] - '0');
@@ -135,8 +140,10 @@ static bool read_length(struct reading *reading, struct mw_http_span value) {
       return false;
     number = number * 10 + digit;
   }
-  reading->head->has_length = true;
-  reading->head->content_length = number;
+  if (head->has_length && head->content_length != number)
+    return false;
+  head->has_length = true;
+  head->content_length = number;
   return true;
 }
 
@@ -222,6 +229,8 @@ static int on_value(http_parser *parser, const char *at, size_t length) {
   /* The library looks at no more than the first bytes. */
   if (!mw_http_is_value(at, length) || !read_header(reading, trim(at, length)))
     return refuse(reading, 400);
+  /* A second length is ours to judge. */
+  parser->flags = parser->flags & (0xff ^ F_CONTENTLENGTH);
   return 0;
 }
 

@@ -1,6 +1,5 @@
 #include "http/server.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -10,28 +9,19 @@
 #include "base/fd.h"
 #include "http/connection.h"
 #include "http/service.h"
-
-/* How many are accepted before others have their turn, and how long none is
-   where there are no descriptors left. */
-enum { ACCEPT_BATCH = 64, ACCEPT_PAUSE_MS = 100 };
+#include "http/timing.h"
+#include "net/acceptor.h"
 
 /* Past the limit so many more get an answer; others are closed. */
 enum { TURNED_AWAY_MAX = 1024 };
 
-/* Lives on after the server has dropped it, until its handle is closed. */
-struct listener {
-  uv_poll_t poll;
-  struct mw_http_server *server;
-  int fd;
-};
-
 struct mw_http_server {
   struct mw_http_service service;
-  struct listener *listener; /* NULL where it does not listen */
-  struct mw_deadline drain, accept;
+  struct mw_acceptor *acceptor; /* NULL where it does not listen */
+  struct mw_deadline drain;
   bool referenced;
   bool closing;
-  int open_handles;
+  int open_handles; /* those of acceptors that still close too */
 };
 
 static struct mw_http_server *of_service(struct mw_http_service *service) {
@@ -55,21 +45,15 @@ static void on_left(struct mw_http_service *service) {
     free_if_over(server);
 }
 
-/* accepting */
+/* taking connections */
 
-/* What is written is a whole answer, or all there is of it: to wait for more
-   would only be late. Unix sockets have no such option. */
-static void set_no_delay(int fd) {
-  int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static int take(struct mw_http_server *server, int fd) {
+static int take(struct mw_http_server *server, int fd, bool may_delay,
+                struct mw_http_span unread) {
   struct mw_http_service *service = &server->service;
   size_t most = service->limits.max_connections;
   if (server->closing || (most && service->count >= most + TURNED_AWAY_MAX))
     return UV_ECANCELED;
-  int error = mw_http_connection_open(service, fd);
+  int error = mw_http_connection_open(service, fd, may_delay, unread);
   if (!error && most && service->count > most)
     mw_http_connection_turn_away(
         mw_http_connection_of(service->connections.prev));
@@ -77,102 +61,64 @@ static int take(struct mw_http_server *server, int fd) {
 }
 
 int mw_http_server_take(struct mw_http_server *server, int fd) {
-  set_no_delay(fd);
-  return take(server, fd);
+  return take(server, fd, true, (struct mw_http_span){NULL, 0});
 }
 
-static void on_listener(uv_poll_t *poll, int status, int events);
-
-/* Without descriptors or memory accepting would fail for ever. */
-static void pause_accepting(struct mw_http_server *server, int error) {
-  struct mw_http_service *service = &server->service;
-  uv_poll_stop(&server->listener->poll);
-  mw_deadline_set(&service->deadlines, &server->accept, MW_HTTP_ACCEPT_DEADLINE,
-                  uv_now(service->loop), ACCEPT_PAUSE_MS);
-  service->events->on_refused(service->user, error);
+int mw_http_server_take_begun(struct mw_http_server *server, int fd,
+                              const char *unread, size_t length) {
+  return take(server, fd, true, (struct mw_http_span){unread, length});
 }
 
-/* Errors of one connection that is gone already; accept(2). */
-static bool is_passing(int error) {
-  return error == ECONNABORTED || error == EINTR || error == EPROTO ||
-         error == EPERM || error == ENETDOWN || error == ENOPROTOOPT ||
-         error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
-         error == EOPNOTSUPP || error == ENETUNREACH;
+static void on_connection(void *user, int fd) {
+  if (take(user, fd, false, (struct mw_http_span){NULL, 0}) < 0)
+    mw_fd_close(fd);
 }
 
-/* Returns whether there may be more. */
-static bool accept_one(struct mw_http_server *server) {
-  int fd =
-      accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd >= 0) {
-    if (take(server, fd) < 0)
-      mw_fd_close(fd);
-    return true;
-  }
-  int error = errno;
-  if (error == EAGAIN || error == EWOULDBLOCK)
-    return false;
-  if (is_passing(error))
-    return true;
-  pause_accepting(server, -error);
-  return false;
+static void on_refused(void *user, int error) {
+  struct mw_http_server *server = user;
+  server->service.events->on_refused(server->service.user, error);
 }
 
-static void on_listener(uv_poll_t *poll, int status, int events) {
-  struct listener *listener = MW_LINKED(poll, struct listener, poll);
-  (void)events;
-  if (status < 0) {
-    pause_accepting(listener->server, status);
-    return;
-  }
-  for (int i = 0;
-       i < ACCEPT_BATCH && listener->server && accept_one(listener->server);
-       i++)
-    ;
+static void handle_closed(struct mw_http_server *server) {
+  server->open_handles--;
+  free_if_over(server);
 }
+
+static void on_acceptor_closed(void *user) {
+  handle_closed(user);
+}
+
+static const struct mw_acceptor_events acceptor_events = {
+    .on_connection = on_connection,
+    .on_refused = on_refused,
+    .on_closed = on_acceptor_closed,
+};
 
 int mw_http_server_listen(struct mw_http_server *server, int fd) {
-  struct listener *listener = calloc(1, sizeof *listener);
-  if (!listener)
-    return UV_ENOMEM;
-  int error = uv_poll_init(server->service.loop, &listener->poll, fd);
-  if (error) {
-    free(listener);
+  int error = mw_acceptor_open(server->service.loop, fd, false,
+                               &acceptor_events, server, &server->acceptor);
+  if (error)
     return error;
-  }
-  listener->poll.data = NULL;
-  set_no_delay(fd); /* what is accepted inherits it */
-  listener->server = server;
-  listener->fd = fd;
-  server->listener = listener;
+  int on = 1; /* what is accepted inherits it */
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  server->open_handles++;
   server->service.draining = false;
-  uv_poll_start(&listener->poll, UV_READABLE, on_listener);
-  mw_http_server_set_referenced(server, server->referenced);
+  mw_acceptor_set_referenced(server->acceptor, server->referenced);
+  mw_acceptor_start(server->acceptor);
   return 0;
 }
 
-static void on_listener_closed(uv_handle_t *handle) {
-  free(MW_LINKED(handle, struct listener, poll));
-}
-
 static void stop_listening(struct mw_http_server *server) {
-  struct listener *listener = server->listener;
-  if (!listener)
-    return;
-  server->listener = NULL;
-  listener->server = NULL;
-  mw_deadline_clear(&server->accept);
-  uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
-  mw_fd_close(listener->fd);
+  if (server->acceptor)
+    mw_acceptor_close(server->acceptor);
+  server->acceptor = NULL;
 }
 
 void mw_http_server_set_referenced(struct mw_http_server *server,
                                    bool referenced) {
   server->referenced = referenced;
-  if (server->listener && referenced)
-    uv_ref((uv_handle_t *)&server->listener->poll);
-  else if (server->listener)
-    uv_unref((uv_handle_t *)&server->listener->poll);
+  if (server->acceptor)
+    mw_acceptor_set_referenced(server->acceptor, referenced);
 }
 
 /* connections */
@@ -203,6 +149,14 @@ void mw_http_server_end_all(struct mw_http_server *server) {
   for_each(server, mw_http_connection_end);
 }
 
+size_t mw_http_server_room(const struct mw_http_server *server) {
+  size_t most = server->service.limits.max_connections;
+  size_t count = server->service.count;
+  if (!most)
+    return SIZE_MAX;
+  return count < most ? most - count : 0;
+}
+
 size_t mw_http_server_count(const struct mw_http_server *server) {
   return server->service.count;
 }
@@ -221,24 +175,28 @@ static void on_expired(void *user, struct mw_deadline *deadline) {
   struct mw_http_server *server = user;
   if (deadline == &server->drain)
     mw_http_server_end_idle(server);
-  else if (deadline == &server->accept)
-    uv_poll_start(&server->listener->poll, UV_READABLE, on_listener);
   else
-    mw_http_connection_expired(deadline);
+    mw_http_timing_expired(deadline);
 }
 
-/* Those that become due meanwhile have their turn next time. */
-static void go_on_with_due(uv_prepare_t *before_wait) {
+static void free_gone(struct mw_http_service *service) {
+  while (!mw_list_is_empty(&service->gone))
+    mw_http_connection_free(mw_http_connection_of(service->gone.next));
+}
+
+/* Those that become due meanwhile stand behind the end, and have their turn
+   next time, until which the loop does not wait. */
+static void on_before_wait(uv_idle_t *before_wait) {
   struct mw_http_service *service =
       MW_LINKED(before_wait, struct mw_http_service, before_wait);
-  struct mw_link todo;
+  struct mw_link end;
+  mw_list_append(&service->due, &end);
+  while (service->due.next != &end)
+    mw_http_connection_go_on_due(service->due.next);
+  mw_list_remove(&end);
   if (mw_list_is_empty(&service->due))
-    return;
-  todo = service->due;
-  todo.next->prev = todo.prev->next = &todo;
-  mw_list_init(&service->due);
-  while (!mw_list_is_empty(&todo))
-    mw_http_connection_go_on_due(todo.next);
+    uv_idle_stop(before_wait);
+  free_gone(service);
 }
 
 /* life */
@@ -253,21 +211,25 @@ static void write_keep_alive(struct mw_http_service *service) {
              seconds % 1000000000);
 }
 
-static void init_service(struct mw_http_server *server, uv_loop_t *loop) {
+static int init_service(struct mw_http_server *server, uv_loop_t *loop) {
   struct mw_http_service *service = &server->service;
+  int error =
+      mw_arrivals_open(&service->arrivals, loop, mw_http_connection_arrived);
+  if (error)
+    return error;
   service->loop = loop;
   service->on_left = on_left;
   mw_list_init(&service->connections);
+  mw_list_init(&service->gone);
   mw_list_init(&service->due);
   mw_deadlines_init(&service->deadlines, loop, on_expired, server);
-  uv_prepare_init(loop, &service->before_wait);
+  uv_idle_init(loop, &service->before_wait);
   service->before_wait.data = NULL;
-  uv_prepare_start(&service->before_wait, go_on_with_due);
-  uv_unref((uv_handle_t *)&service->before_wait);
-  server->open_handles = 2;
+  service->on_before_wait = on_before_wait;
+  server->open_handles = 3;
   mw_deadline_init(&server->drain);
-  mw_deadline_init(&server->accept);
   write_keep_alive(service);
+  return 0;
 }
 
 int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
@@ -280,14 +242,12 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
   made->service.limits = *limits;
   made->service.events = events;
   made->service.user = user;
-  init_service(made, loop);
-  *server = made;
-  return 0;
-}
-
-static void handle_closed(struct mw_http_server *server) {
-  server->open_handles--;
-  free_if_over(server);
+  int error = init_service(made, loop);
+  if (error)
+    free(made);
+  else
+    *server = made;
+  return error;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -295,9 +255,14 @@ static void on_timer_closed(uv_handle_t *handle) {
       of_service(MW_LINKED(handle, struct mw_http_service, deadlines.timer)));
 }
 
-static void on_prepare_closed(uv_handle_t *handle) {
+static void on_idle_closed(uv_handle_t *handle) {
   handle_closed(
       of_service(MW_LINKED(handle, struct mw_http_service, before_wait)));
+}
+
+static void on_arrivals_closed(uv_handle_t *handle) {
+  handle_closed(
+      of_service(MW_LINKED(handle, struct mw_http_service, arrivals.poll)));
 }
 
 void mw_http_server_close(struct mw_http_server *server) {
@@ -306,7 +271,9 @@ void mw_http_server_close(struct mw_http_server *server) {
   server->closing = true;
   stop_listening(server);
   for_each(server, mw_http_connection_close);
+  free_gone(&server->service);
   mw_deadline_clear(&server->drain);
   uv_close((uv_handle_t *)&server->service.deadlines.timer, on_timer_closed);
-  uv_close((uv_handle_t *)&server->service.before_wait, on_prepare_closed);
+  uv_close((uv_handle_t *)&server->service.before_wait, on_idle_closed);
+  mw_arrivals_close(&server->service.arrivals, on_arrivals_closed);
 }

@@ -27,10 +27,14 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
 int mw_http_server_listen(struct mw_http_server *server, int fd);
 
 /**
- * Takes over a connected stream socket, unless this fails. Past
+ * Takes over a connected stream socket, non-blocking, unless this fails. Past
  * `max_connections` it is answered 503.
  */
 int mw_http_server_take(struct mw_http_server *server, int fd);
+
+/** The same for one off which bytes have been read already. */
+int mw_http_server_take_begun(struct mw_http_server *server, int fd,
+                              const char *unread, size_t length);
 
 /**
  * Accepts no more. What is under way is answered; every answer that begins from
@@ -47,6 +51,10 @@ void mw_http_server_end_all(struct mw_http_server *server);
 
 /** How many connections there are. */
 size_t mw_http_server_count(const struct mw_http_server *server);
+
+/** How many more there may be before `max_connections`; SIZE_MAX without a
+ * limit. */
+size_t mw_http_server_room(const struct mw_http_server *server);
 
 /** Whether listening keeps the loop alive; connections always do. */
 void mw_http_server_set_referenced(struct mw_http_server *server,

@@ -19,8 +19,24 @@ static void write_date(struct mw_http_service *service) {
   service->date_length = (size_t)length;
 }
 
+void mw_http_service_add_due(struct mw_http_service *service,
+                             struct mw_link *due) {
+  if (!mw_list_is_empty(due))
+    return;
+  mw_list_append(&service->due, due);
+  uv_idle_start(&service->before_wait, service->on_before_wait);
+}
+
+void mw_http_service_add_gone(struct mw_http_service *service,
+                              struct mw_link *gone) {
+  mw_list_append(&service->gone, gone);
+  uv_idle_start(&service->before_wait, service->on_before_wait);
+}
+
 struct mw_http_span mw_http_service_date(struct mw_http_service *service) {
-  time_t now = time(NULL);
+  uint64_t turn = uv_now(service->loop);
+  time_t now = turn == service->date_turn ? service->date_second : time(NULL);
+  service->date_turn = turn;
   if (now != service->date_second) {
     service->date_second = now;
     write_date(service);

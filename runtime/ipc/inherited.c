@@ -42,9 +42,17 @@ static bool is_known_mode(const char *mode) {
   return !mode || strcmp(mode, "json") == 0;
 }
 
+/* A whole number in the environment, which it leaves; `absent` where there is
+   none. */
+static int take_number(const char *name, int absent) {
+  const char *text = getenv(name);
+  int number = text ? parse_number(text) : -1;
+  unsetenv(name);
+  return number >= 0 ? number : absent;
+}
+
 struct mw_inherited_channel mw_inherited_channel_take(void) {
-  struct mw_inherited_channel inherited = {.fd = -1,
-                                           .flush_timeout = MW_FLUSH_TIMEOUT};
+  struct mw_inherited_channel inherited = {.fd = -1};
   const char *text = getenv("MW_CHANNEL_FD");
   if (!text) {
     text = getenv("NODE_CHANNEL_FD");
@@ -60,10 +68,14 @@ struct mw_inherited_channel mw_inherited_channel_take(void) {
     inherited.fd = move_above_standard(inherited.fd);
     fcntl(inherited.fd, F_SETFD, FD_CLOEXEC);
   }
-  const char *timeout = getenv("MW_EXIT_FLUSH_TIMEOUT");
-  if (timeout && parse_number(timeout) >= 0)
-    inherited.flush_timeout = parse_number(timeout);
-  unsetenv("MW_EXIT_FLUSH_TIMEOUT");
+  int worker_id = take_number("MW_UNIQUE_ID", 0);
+  int worker_slot = take_number("MW_WORKER_SLOT", worker_id);
+  if (inherited.fd >= 0) {
+    inherited.worker_id = worker_id;
+    inherited.worker_slot = worker_slot;
+  }
+  inherited.flush_timeout =
+      take_number("MW_EXIT_FLUSH_TIMEOUT", MW_FLUSH_TIMEOUT);
   unsetenv("MW_CHANNEL_FD");
   unsetenv("NODE_CHANNEL_FD");
   unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");

@@ -63,6 +63,46 @@ function M.run(comparison)
   )
 end
 
+---@class mw.Entry
+---@field name string
+---@field command string[] program and arguments
+
+--- Compares one work of several programs, run in turn; prints the median of each,
+--- its spread, and the first's divided by it. Who is not installed is named.
+---@param title string
+---@param unit string
+---@param entries mw.Entry[] the first is ours
+---@param runs? integer of each, after one that does not count; 5 where absent
+function M.among(title, unit, entries, runs)
+  local numbers, missing = {}, {}
+  for index in ipairs(entries) do
+    numbers[index] = {}
+  end
+  for run = 0, runs or 5 do
+    for index, entry in ipairs(entries) do
+      local number, reason
+      if not missing[index] then
+        number, reason = measure(entry.command)
+      end
+      missing[index] = missing[index] or reason
+      if number and run > 0 then
+        table.insert(numbers[index], number)
+      end
+    end
+  end
+  print(title)
+  local ours = median(numbers[1])
+  for index, entry in ipairs(entries) do
+    local list = numbers[index]
+    local text = missing[index]
+    if not text then
+      local middle = median(list)
+      text = ("%9.1f %s (%.1f to %.1f)   ratio %.2f"):format(middle, unit, list[1], list[#list], ours / middle)
+    end
+    print(("  %-18s %s"):format(entry.name, text))
+  end
+end
+
 --- The path of a file beside the script that runs.
 ---@param name string
 ---@return string

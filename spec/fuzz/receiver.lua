@@ -2,6 +2,7 @@
 -- end, and raises where the events come as they never should.
 
 local Channel = require "mw.ipc.channel"
+local Link = require "mw.cluster.messages"
 local channels = require "mw.core.channel"
 local close = require("mw.core.fd").close
 local emitter = require "mw.emitter"
@@ -86,6 +87,15 @@ function M.open_whole(fd, serialization, opts)
   local owner = emitter.new()
   local whole = Channel.open(fd, owner, { serialization = serialization, max_backlog = 100000 })
   whole:ref()
+  -- As the master of a cluster has it.
+  local link = Link.new(whole, function(message, descriptor, reply)
+    assert(type(message.act) == "string", "a request has an act")
+    take_descriptors(descriptor)
+    reply { value = 1 }
+  end)
+  link:send({ act = "ask" }, nil, function(_, descriptor)
+    take_descriptors(descriptor)
+  end)
   function whole.on_disconnecting() end
   function whole.on_close()
     assert(not is_closed, "it closes once")

@@ -16,7 +16,8 @@ end
 local c_order = {
   "version embedded_files", -- made by the build
   "base",
-  "http ipc net process",
+  "net",
+  "cluster http ipc process",
   "bindings",
   "embed line_input require",
   "repl state",
@@ -28,10 +29,11 @@ local c_order = {
 -- Headers in which a folder shows itself to the others; a folder that is not
 -- named here shows all.
 local c_doors = {
-  http = words "body connection header_block parser server",
+  cluster = words "dispatcher handoff intake policy",
+  http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
   process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync title tree",
-  bindings = words "lua_call lua_channel lua_exit lua_http lua_interrupt lua_loop lua_process modules",
+  bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
 }
 
 -- Headers that only some may use, by pattern; "program" are the files that lie
@@ -44,17 +46,17 @@ local c_privileges = {
   { header = "^unistd%.h$", users = words "base ipc process bindings/lua_interrupt bindings/lua_system program" },
   { header = "^fcntl%.h$", users = words "base ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
-  { header = "^sys/socket%.h$", users = words "base http ipc net process" },
+  { header = "^sys/socket%.h$", users = words "base cluster http ipc net process" },
   { header = "^http_parser%.h$", users = words "http/parser" },
   { header = "^sys/un%.h$", users = words "net" },
   { header = "^sys/wait%.h$", users = words "process" },
-  { header = "^sys/epoll%.h$", users = words "base" },
+  { header = "^sys/epoll%.h$", users = words "base net" },
 }
 
 -- Lua: what lua/mw/ holds.
 local lua_order = {
   "error",
-  "exit json msgpack options start tick",
+  "exit json msgpack options providers start tick",
   "timers",
   "task",
   "emitter",
@@ -64,13 +66,16 @@ local lua_order = {
   "process",
   "fork_server http",
   "child_process",
+  "cluster",
   "mw",
 }
 
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
+  ["mw.child_process.arguments"] = words "cluster",
   ["mw.ipc.channel"] = words "child_process process",
   ["mw.ipc.descriptor"] = words "process",
+  ["mw.process.parent"] = words "cluster",
   ["mw.process.signals"] = words "child_process",
   ["mw.stream.handle"] = words "child_process ipc net",
   ["mw.stream.readable"] = words "process",
@@ -79,18 +84,20 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process dgram http ipc look_up net process timers",
+  ["luv"] = words "child_process cluster dgram http ipc look_up net process timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
+  ["mw.core.dispatcher"] = words "cluster",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process fork_server http ipc net process stream",
+  ["mw.core.fd"] = words "child_process cluster fork_server http ipc net process stream",
   ["mw.core.fork_server"] = words "fork_server",
   ["mw.core.http"] = words "http",
+  ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
   ["mw.core.loop"] = words "emitter exit process start stream task tick timers",
   ["mw.core.process"] = words "child_process fork_server process",
-  ["mw.core.socket"] = words "child_process dgram http ipc look_up net",
+  ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
   ["mw.core.system"] = words "ipc mw process timers",
 }
 

@@ -27,6 +27,13 @@ function M.list(folder, ending)
   return files
 end
 
+--- Whether there is such a file.
+---@param path string
+---@return boolean
+function M.exists(path)
+  return uv.fs_stat(path) ~= nil
+end
+
 --- What is in a file.
 ---@param path string
 ---@return string

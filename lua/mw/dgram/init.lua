@@ -9,4 +9,5 @@ return {
   -- For the subsystems above, not for users.
   Socket = Socket,
   set_bind_provider = source.set_provider,
+  _bind = source.bind,
 }

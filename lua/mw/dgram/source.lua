@@ -4,6 +4,7 @@
 local core = require "mw.core.socket"
 local errors = require "mw.error"
 local failure = require "mw.dgram.failure"
+local providers = require "mw.providers"
 local uv = require "luv"
 
 ---@class mw.DgramBinding what a socket is to be bound to
@@ -21,9 +22,6 @@ local M = {}
 ---@alias mw.DgramBindDone fun(err: string|mw.Error|nil, handle: userdata?)
 ---@alias mw.DgramBindProvider fun(socket: mw.DgramSocket, what: mw.DgramBinding, done: mw.DgramBindDone)
 
----@type mw.DgramBindProvider?
-local provider
-
 --- Puts in who gives sockets their handles: a cluster's workers get theirs from
 --- the master. It calls `done(err)` or `done(nil, handle)`, once, now or later,
 --- with a bound luv handle that is the socket's from then on. `err` is an error
@@ -31,14 +29,14 @@ local provider
 --- for sockets that are `exclusive`.
 ---@param fn? mw.DgramBindProvider nil takes it out
 function M.set_provider(fn)
-  provider = fn
+  providers.bind = fn
 end
 
 --- Whether a provider is to be asked.
 ---@param what mw.DgramBinding
 ---@return boolean
 function M.is_provided(what)
-  return provider ~= nil and not what.exclusive
+  return providers.bind ~= nil and not what.exclusive
 end
 
 -- libuv only knows of those that it waits for.
@@ -98,13 +96,35 @@ local function word(err, what)
   return failure.at(err, "bind", what.address, what.port)
 end
 
+--- Binds a handle for somebody else.
+---@param what mw.DgramBinding
+---@return userdata? handle
+---@return string? code
+function M.bind(what)
+  local handle = uv.new_udp()
+  local code
+  if not what.fd then
+    code = bind(handle, what)
+  elseif core.kind(what.fd) ~= "udp" then
+    code = "EINVAL"
+  else
+    local ok, _, refusal = handle:open(what.fd)
+    code = not ok and refusal or nil
+  end
+  if not code then
+    return handle
+  end
+  handle:close()
+  return nil, code
+end
+
 --- Binds a socket's handle, or gets another for it.
 ---@param socket mw.DgramSocket
 ---@param what mw.DgramBinding
 ---@param done fun(err: mw.Error?, handle: userdata?)
 function M.obtain(socket, what, done)
   if M.is_provided(what) then
-    return provider(socket, what, function(err, handle)
+    return providers.bind(socket, what, function(err, handle)
       done(word(err, what), handle)
     end)
   end

@@ -17,29 +17,29 @@ local tick = require "mw.tick"
 ---@field req mw.HttpRequest
 local Response = emitter.class("mw.http.response", Writable)
 
+-- How a response begins. What differs is in the object.
 Response.writable_side = true
 Response.status_code = 200
+Response.headers_sent = false
+Response.destroyed = false
+Response.closed = false
 Response._has_begun = false -- in pieces
 
---- All fields that the usual response comes to have, so that it grows no more.
 ---@param req mw.HttpRequest
 ---@param exchange userdata
 ---@return mw.HttpResponse
 function Response.new(req, exchange)
-  return setmetatable({
-    req = req,
-    headers_sent = false,
-    destroyed = false,
-    closed = false,
-    _exchange = exchange,
-    _finishing = false,
-    _finish_emitted = false,
-    _final_called = false,
-  }, Response)
+  return setmetatable({ req = req, _exchange = exchange }, Response)
 end
 
 -- What is below is no end of a request.
 local status = options.integer(200, 999)
+
+local function check_message(what, message)
+  if type(message) ~= "string" or not core.is_value(message) then
+    errors.misuse("%s: bad argument 'message' (one line of text expected, got %s)", what, options.show(message))
+  end
+end
 
 local function failure(self, code)
   if code == "EMSGSIZE" or code == "EPROTO" then
@@ -91,8 +91,7 @@ end
 ---@param value string|number|string[]
 ---@return mw.HttpResponse self
 function Response:set_header(name, value)
-  local is_plain = type(name) == "string" and type(value) == "string" and not self.headers_sent
-  if is_plain and not self._exchange:set_header(name, value) then
+  if not self.headers_sent and not self._exchange:set_header(name, value) then
     return self
   end
   check_open(self, "set_header")
@@ -152,29 +151,35 @@ function Response:write_head(code, message, headers)
     message, headers = nil, message
   end
   options.argument("write_head", "status", code, status)
-  options.optional("write_head", "message", message, options.bytes)
   options.optional("write_head", "headers", headers, options.table)
   check_open(self, "write_head")
-  if message and not core.is_value(message) then
-    errors.misuse("write_head: bad argument 'message' (one line of text expected, got %s)", options.show(message))
+  if message ~= nil then
+    check_message("write_head", message)
   end
   for name, value in next, headers or {} do
     set(self, "write_head", name, value)
   end
-  self.status_code, self.status_message = math.tointeger(code), message
+  self.status_code, self.status_message = code, message
   self.headers_sent = true
   return self
 end
 
--- The status may have been set by hand.
-local function check_status(self)
-  options.argument("response", "status_code", self.status_code, status)
-  return math.tointeger(self.status_code)
+-- What goes into the status line, which may have been set by hand.
+local function status_of(self)
+  local code, message = self.status_code, self.status_message
+  if code ~= 200 then
+    options.argument("response", "status_code", code, status)
+  end
+  if message then
+    check_message("response", message)
+  end
+  return code, message
 end
 
 local function begin(self)
+  local code, message = status_of(self)
   self.headers_sent, self._has_begun = true, true
-  return self._exchange:begin(check_status(self), self.status_message)
+  return self._exchange:begin(code, message)
 end
 
 --- Sends the head at once, for a body that comes later.
@@ -235,20 +240,25 @@ function Response:_final(done)
   if self._has_begun then
     ok, code = exchange:finish()
   else
-    ok, code = exchange:respond(check_status(self), self.status_message, self._whole)
+    local status_code, message = status_of(self)
+    ok, code = exchange:respond(status_code, message, self._whole)
     self.headers_sent = true
   end
   done(not ok and failure(self, code) or nil)
 end
 
+local Over -- the class of a response that is, to the last event
+
 -- Nobody listens: then it is over as soon as the engine has it.
 local function respond(self, chunk)
-  local ok, code = self._exchange:respond(check_status(self), self.status_message, chunk)
-  self._finishing, self.headers_sent = true, true
-  if not ok then
-    return self:destroy(failure(self, code))
+  local status_code, message = status_of(self)
+  local ok, code = self._exchange:respond(status_code, message, chunk)
+  if ok then
+    setmetatable(self, Over)
+  else
+    self._finishing, self.headers_sent = true, true
+    self:destroy(failure(self, code))
   end
-  self._finish_emitted, self._final_called, self.destroyed, self.closed = true, true, true, true
 end
 
 --- Writes a last chunk, where there is one, and ends the response. One that is
@@ -257,11 +267,11 @@ end
 ---@param callback? fun(err: any)
 ---@return mw.HttpResponse self
 function Response:finish(chunk, callback)
-  local is_whole = not self._finishing and not self.destroyed and not self._pending
-  if type(chunk) == "number" then
-    chunk = tostring(chunk)
+  local kind = chunk == nil and "string" or type(chunk)
+  if kind == "number" then
+    chunk, kind = tostring(chunk), "string"
   end
-  if not is_whole or (chunk ~= nil and type(chunk) ~= "string") or self._has_begun then
+  if kind ~= "string" or self._pending or self._has_begun or self._finishing or self.destroyed then
     return Writable.finish(self, chunk, callback)
   elseif callback or self._events then
     self._whole = chunk
@@ -288,7 +298,8 @@ end
 ---@param offset integer
 ---@param length integer
 function Response:_finish_with_file(fd, offset, length)
-  local ok, code = self._exchange:respond_file(check_status(self), self.status_message, fd, offset, length)
+  local status_code, message = status_of(self)
+  local ok, code = self._exchange:respond_file(status_code, message, fd, offset, length)
   self._finishing, self.headers_sent, self._final_called = true, true, true
   if not ok then
     self:destroy(failure(self, code))
@@ -336,5 +347,13 @@ end
 function Response:__tostring()
   return ("mw.http.response (%d)"):format(self.status_code)
 end
+
+Over = emitter.class("mw.http.response", Response)
+Over.headers_sent = true
+Over.destroyed = true
+Over.closed = true
+Over._finishing = true
+Over._finish_emitted = true
+Over._final_called = true
 
 return Response

@@ -23,6 +23,7 @@ local schema = {
   max_connections = options.size,
   headers_timeout = options.size,
   request_timeout = options.size,
+  send_timeout = options.size,
   keep_alive_timeout = options.size,
   drain_timeout = options.size,
   high_water_mark = options.integer(1),
@@ -35,6 +36,7 @@ local defaults = {
   max_connections = 0,
   headers_timeout = 60000,
   request_timeout = 300000,
+  send_timeout = 60000,
   keep_alive_timeout = 5000,
   drain_timeout = 5000,
 }
@@ -130,17 +132,19 @@ local function aborted(code)
   return errors.system(code, "aborted")
 end
 
--- Both sides of an exchange that did not come to its end.
+-- Both sides of an exchange that did not come to its end: who waits for one of
+-- them learns why.
 local function on_over(exchange, code)
   local res = exchange:owner()
   if not res then
     return
   end
-  if code and not res.req._ended then
-    res.req:destroy(aborted(code))
+  local err = code and aborted(code) or nil
+  if err and not res.req._ended then
+    res.req:destroy(err)
   end
-  if not res.destroyed and not (res._finishing and not code) then
-    res:destroy()
+  if err or not res._finishing then
+    res:destroy(err)
   end
 end
 
@@ -193,7 +197,8 @@ end
 --- Makes a server. `handler(req, res)` runs as a task for each request. Options,
 --- in bytes and milliseconds, 0 for no limit: max_header_size (16384)
 --- max_headers (100) max_body (no limit) max_connections (no limit)
---- headers_timeout (60000) request_timeout (300000) keep_alive_timeout (5000)
+--- headers_timeout (60000) request_timeout (300000) send_timeout (60000: how long
+--- a client may take nothing of its answer) keep_alive_timeout (5000)
 --- drain_timeout (5000) high_water_mark (65536). (Node: http.createServer)
 ---@param opts? table
 ---@param handler? fun(req: mw.HttpRequest, res: mw.HttpResponse)
@@ -223,13 +228,18 @@ function Server.new(opts, handler)
   return self
 end
 
--- The engine is there from the first listen() on, until it has nothing to do.
+-- The engine is there from the first listen() on, until it has nothing to do;
+-- nil and a code where the system has no room for it.
 local function engine(self)
-  if not self._engine then
-    self._engine = assert(core.open(limits_of(self._options), callbacks_of(self)))
-    self._engine:set_referenced(not self._unreferenced)
+  if self._engine then
+    return self._engine
   end
-  return self._engine
+  local opened, code = core.open(limits_of(self._options), callbacks_of(self))
+  if opened then
+    opened:set_referenced(not self._unreferenced)
+    self._engine = opened
+  end
+  return opened, code
 end
 
 function Server:_listening_changed(event)
@@ -257,22 +267,34 @@ function Server:_count()
   return self._connections + (self._engine and self._engine:count() or 0)
 end
 
--- A handle of luv shares its descriptor; any other object accepts by itself.
-function Server:_start_accepting(handle, backlog)
-  local number = handle.fileno and handle:fileno()
-  if not number then
-    engine(self)
-    return net.Server._start_accepting(self, handle, backlog)
-  end
+-- Returns true, or nil and a code.
+local function accept_from(opened, number, backlog)
   local listens, code = socket.listen(number, backlog)
   if not listens then
-    return nil, code, code
+    return nil, code
   end
-  local copy = assert(fd.dup(number))
+  local copy, refusal = fd.dup(number)
+  if not copy then
+    return nil, refusal
+  end
   fd.set_nonblocking(copy, true)
-  local ok, refusal = engine(self):listen(copy)
+  local ok
+  ok, refusal = opened:listen(copy)
   if not ok then
     fd.close(copy)
+  end
+  return ok, refusal
+end
+
+-- A handle of luv shares its descriptor; another process's brings connections.
+function Server:_start_accepting(handle, backlog)
+  self._is_closed = nil
+  local opened, refusal = engine(self)
+  local ok = opened
+  if ok and handle.serve then
+    return handle:serve(opened)
+  elseif ok then
+    ok, refusal = accept_from(opened, handle:fileno(), backlog)
   end
   return ok, refusal, refusal
 end
@@ -283,20 +305,23 @@ end
 
 --- Takes a connection that is open.
 ---@param handle userdata of luv, the server's from then on
+---@param unread? string what was read off it already
 ---@return boolean
-function Server:_take(handle)
-  local number = assert(fd.dup(handle:fileno()))
+function Server:_take(handle, unread)
+  local number = fd.dup(handle:fileno())
   handle:close()
-  return self:_take_descriptor(number)
+  return number ~= nil and self:_take_descriptor(number, unread)
 end
 
 --- Takes a connection that is a plain descriptor, which is the server's from
---- then on.
+--- then on; false where that is closed, and so is the descriptor.
 ---@param number integer
+---@param unread? string what was read off it already
 ---@return boolean
-function Server:_take_descriptor(number)
+function Server:_take_descriptor(number, unread)
   fd.set_nonblocking(number, true)
-  local ok = engine(self):take(number)
+  local opened = not self._is_closed and engine(self)
+  local ok = opened and opened:take(number, unread)
   if not ok then
     fd.close(number)
   end
@@ -304,7 +329,11 @@ function Server:_take_descriptor(number)
 end
 
 local function close_engine(self)
-  if self._engine and not self._handle and not self._attempt then
+  if self._handle or self._attempt then
+    return -- it listens again
+  end
+  self._is_closed = true
+  if self._engine then
     self._engine:close()
     self._engine = nil
   end

@@ -84,6 +84,15 @@ for _, command in ipairs { "GET_COUNT", "COUNT", "NOTIFY_CLOSE", "ALL_CLOSED" } 
   commands["NODE_SOCKET_" .. command] = on_socket_command
 end
 
+-- Whether it was for somebody who has asked for this `cmd`.
+local function give_to_taker(self, envelope, descriptor)
+  local take = self._takers[envelope.cmd]
+  if take then
+    take(envelope, descriptor)
+  end
+  return take ~= nil
+end
+
 -- A peer may say anything: what is no number or key of ours is as good as none.
 local function drop_nonsense(envelope)
   for _, name in ipairs { "first", "number" } do
@@ -98,6 +107,9 @@ end
 
 local function on_internal(self, envelope, descriptor, ...)
   Receiver.drop(...)
+  if type(envelope) == "table" and give_to_taker(self, envelope, descriptor) then
+    return
+  end
   local command = type(envelope) == "table" and commands[envelope.cmd]
   if command ~= commands.NODE_HANDLE then
     Receiver.drop(descriptor)
@@ -108,8 +120,18 @@ local function on_internal(self, envelope, descriptor, ...)
   end
 end
 
+--- Gives the internal messages with this `cmd` to somebody else, with their
+--- descriptor: his from then on, false where it did not get here. What is in
+--- them is the peer's word.
+---@param cmd string begins with NODE_
+---@param fn fun(envelope: table, descriptor: integer|false|nil)
+function Channel:on_command(cmd, fn)
+  self._takers[cmd] = fn
+end
+
 --- Tells the peer's runtime something at once: a table whose `cmd` begins with
 --- NODE_. One that asks and asks, and reads nothing, is not answered without end.
+--- A descriptor goes only with NODE_HANDLE and with what has `descriptor = true`.
 ---@param envelope table
 ---@param descriptor? integer stays open until the peer has it
 ---@return integer? offset behind it; nil where it can't be sent
@@ -118,10 +140,22 @@ function Channel:tell(envelope, descriptor)
   return offset or nil
 end
 
+--- Calls `fn` once the kernel has taken all up to an offset, or never will.
+---@param offset integer
+---@param fn fun(err: mw.Error?)
+function Channel:when_sent(offset, fn)
+  self._sender:when_sent(offset, fn)
+end
+
 --- The same behind all messages that were sent before.
 ---@param envelope table
 function Channel:tell_in_turn(envelope)
   self._sender:tell_in_turn(envelope)
+end
+
+--- Brings out at once what waits, as far as the kernel takes it.
+function Channel:flush()
+  self._core:drain(0)
 end
 
 --- Whether the kernel has taken all up to an offset.
@@ -186,7 +220,7 @@ end
 ---@return mw.Channel
 function Channel.open(descriptor, owner, opts)
   opts = opts or {}
-  local self = setmetatable({ owner = owner, _flush_timeout = opts.exit_flush_timeout }, Channel)
+  local self = setmetatable({ owner = owner, _takers = {}, _flush_timeout = opts.exit_flush_timeout }, Channel)
   local serialization = opts.serialization or "msgpack"
   self.as_text = serialization == "json"
   self._sender = Sender.new(self, opts.max_backlog)

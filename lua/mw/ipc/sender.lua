@@ -235,6 +235,14 @@ function Sender:send(message, handle, opts, fn)
   return keeps_up(self, pending, was_busy)
 end
 
+--- Calls `fn` once the kernel has taken all up to an offset, or never will.
+---@param offset integer
+---@param fn fun(err: mw.Error?)
+function Sender:when_sent(offset, fn)
+  self._callbacks:add { fn = fn, offset = offset }
+  self._core:want_sent(true)
+end
+
 --- Tells the peer's runtime something behind all that was sent before.
 ---@param envelope table
 function Sender:tell_in_turn(envelope)

@@ -12,6 +12,7 @@ local uv = require "luv"
 ---@field handle? any a handle of luv, or an object that has one
 ---@field fd? integer
 ---@field path? string
+---@field directory? string what a relative path is relative to; our own where absent
 ---@field address? string numeric
 ---@field port? integer
 ---@field backlog integer
@@ -53,19 +54,6 @@ local function bind_abstract(what)
   return assert(native.open(fd))
 end
 
-local function set_mode(handle, what)
-  local mode = (what.readable_all and "r" or "") .. (what.writable_all and "w" or "")
-  if mode == "" then
-    return handle
-  end
-  local ok, text, code = handle:chmod(mode)
-  if not ok then
-    M.close(handle)
-    return nil, failure.from_luv(text, code, "chmod", what.path)
-  end
-  return handle
-end
-
 -- The paths that were made here, by handle, and those that were left to other
 -- processes. What is left behind could not be listened to by the next process:
 -- all go at the exit.
@@ -95,6 +83,38 @@ function M.close(handle, leaves_path)
   handle:close()
 end
 
+-- By its path: a socket knows the name that it was bound by, which may be
+-- another. Everybody may do what its owner gets in addition.
+local function set_mode(handle, what)
+  local more = (what.readable_all and 292 or 0) | (what.writable_all and 146 or 0) -- 0444, 0222
+  if more == 0 then
+    return handle
+  end
+  local path = made[handle]
+  local stat, text, code = uv.fs_stat(path)
+  local ok = stat
+  if stat then
+    ok, text, code = uv.fs_chmod(path, stat.mode & 511 | more)
+  end
+  if not ok then
+    M.close(handle)
+    return nil, failure.from_luv(text, code, "chmod", what.path)
+  end
+  return handle
+end
+
+-- The directory may be longer than a name can be: it gets a short one.
+local function bind_in_directory(what)
+  local directory, _, code = uv.fs_open(what.directory, "r", 0)
+  if not directory then
+    return nil, code
+  end
+  local fd
+  fd, code = socket.bind_unix(("/proc/self/fd/%d/%s"):format(directory, what.path))
+  close(directory)
+  return fd, code
+end
+
 -- Not by libuv, which would unlink the path whoever else listens there. For a
 -- folder that is not there the code is that of libuv.
 local function bind_path(what)
@@ -103,12 +123,16 @@ local function bind_path(what)
   elseif what.path:byte(1) == 0 then
     return bind_abstract(what)
   end
-  local fd, code = socket.bind_unix(what.path)
+  local bind = what.directory and bind_in_directory or function()
+    return socket.bind_unix(what.path)
+  end
+  local fd, code = bind(what)
   if not fd then
     return nil, failure.at(code == "ENOENT" and "EACCES" or code, "listen", what.path)
   end
   local handle = assert(native.open(fd))
-  made[handle], left[what.path] = what.path, nil
+  local path = what.directory and what.directory .. "/" .. what.path or what.path
+  made[handle], left[path] = path, nil
   return set_mode(handle, what)
 end
 

@@ -4,12 +4,14 @@
 local Socket = require "mw.net.socket"
 local address = require "mw.net.address"
 local arguments = require "mw.net.arguments"
+local close = require("mw.core.fd").close
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local failure = require "mw.net.failure"
 local listener = require "mw.net.listener"
 local look_up = require "mw.net.look_up"
 local native = require "mw.net.native"
+local providers = require "mw.providers"
 local task = require "mw.task"
 local tick = require "mw.tick"
 local timers = require "mw.timers"
@@ -19,20 +21,30 @@ local timers = require "mw.timers"
 ---@field max_connections integer? more are dropped; no limit where nil
 local Server = emitter.class "mw.net.server"
 
+---@class mw.SharedHandle a listening socket that another process keeps
+---@field serve fun(self, server: mw.ConnectionTaker|userdata): any, string?, string? as luv's listen()
+---@field getsockname fun(self): table|string as luv's
+---@field fileno fun(self): integer? nil where there is no descriptor
+---@field close fun(self)
+---@field is_closing fun(self): boolean
+---@field ref fun(self)
+---@field unref fun(self)
+
+---@class mw.ConnectionTaker what connections come to; a server of mw.core.http takes them without Lua
+---@field room fun(): number how many more it takes
+---@field open fun(): integer how many it has
+---@field take fun(fd: integer) takes one, which is its own from then on
+
 ---@alias mw.ListenProvider fun(server: mw.Server, what: mw.ListenTarget, done: fun(err: mw.Error?, handle: any))
 
----@type mw.ListenProvider?
-local provider
-
 --- Replaces the way in which listen() comes by its handle: `fn(server, what,
---- done)` calls `done(err, handle)` once, at once or later. The handle is bound
---- or listens already; it is of luv, or an object with the methods listen
---- accept getsockname get_type close is_closing ref unref. One that comes after
---- close() is closed. `exclusive`, `reuse_port` and handles that the caller of
---- listen() gave go past it.
+--- done)` calls `done(err, handle)` once, at once or later; `err` may be the
+--- kernel's name for it. The handle is bound or listens already; it is of luv, or
+--- a mw.SharedHandle. One that comes after close() is closed. `exclusive`,
+--- `reuse_port` and handles that the caller of listen() gave go past it.
 ---@param fn? mw.ListenProvider none where nil
 function Server.set_listen_provider(fn)
-  provider = fn
+  providers.listen = fn
 end
 
 --- Prepares a server of this class or of one that adds to it.
@@ -218,14 +230,40 @@ local function emit_listening(self, handle)
   end
 end
 
+local function take_descriptor(self, fd)
+  local handle = native.open(fd)
+  if handle then
+    self:_take(handle)
+  else
+    close(fd)
+  end
+end
+
+local function taker(self)
+  return {
+    room = function()
+      return self.max_connections and self.max_connections - self._connections or math.huge
+    end,
+    open = function()
+      return self._connections
+    end,
+    take = function(fd)
+      take_descriptor(self, fd)
+    end,
+  }
+end
+
 --- Lets connections come from a handle that is bound. Another kind of server
 --- may take them in its own way.
----@param handle userdata of luv, or an object as of set_listen_provider()
+---@param handle userdata|mw.SharedHandle
 ---@param backlog integer
 ---@return any ok
 ---@return string? text
 ---@return string? code as luv returns them
 function Server:_start_accepting(handle, backlog)
+  if handle.serve then
+    return handle:serve(taker(self))
+  end
   return handle:listen(backlog, function(err)
     on_connection(self, err)
   end)
@@ -269,7 +307,7 @@ local function is_current(self, attempt)
 end
 
 local function asks_provider(what)
-  return provider and not what.exclusive and not what.reuse_port and not what.handle
+  return providers.listen and not what.exclusive and not what.reuse_port and not what.handle
 end
 
 local function open(self, what, attempt)
@@ -278,13 +316,16 @@ local function open(self, what, attempt)
       return handle and not what.handle and listener.close(handle)
     end
     self._attempt = nil
+    if type(err) == "string" then
+      err = failure.at(err, "listen", what.path or what.address, what.port)
+    end
     if err then
       return fail_later(self, err)
     end
     begin(self, what, handle)
   end
   if asks_provider(what) then
-    provider(self, what, done)
+    providers.listen(self, what, done)
   else
     local handle, err = listener.bind(what)
     done(err, handle)
@@ -361,7 +402,7 @@ end
 
 --- Makes a server over a handle that listens already. Its connections come in
 --- the next turns of the loop, to the listeners that there are then.
----@param handle userdata of luv, or an object as of set_listen_provider()
+---@param handle userdata of luv
 ---@param opts? table as of create_server()
 ---@return mw.Server
 function Server.adopt(handle, opts)

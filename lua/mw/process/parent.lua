@@ -6,7 +6,11 @@ local core = require "mw.core.channel"
 local errors = require "mw.error"
 local exit = require "mw.exit"
 
-local M = {}
+local M = {
+  --- Which worker of a cluster we are; nil where we are none.
+  ---@type { id: integer, slot: integer }?
+  worker = nil,
+}
 
 -- It stays here after its end: messages may wait in it for a listener.
 local channel
@@ -16,12 +20,13 @@ local channel
 ---@param process table
 ---@param events mw.Emitter the process's
 function M.attach(process, events)
-  local descriptor, serialization, flush_timeout = core.inherited()
+  local descriptor, serialization, flush_timeout, worker_id, worker_slot = core.inherited()
   process.connected = descriptor ~= nil
   if not descriptor then
     return
   end
   exit.flush_timeout = flush_timeout
+  M.worker = worker_id and { id = worker_id, slot = worker_slot }
   channel = Channel.open(descriptor, events, { serialization = serialization })
   process.channel = channel
 

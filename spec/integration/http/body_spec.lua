@@ -100,6 +100,25 @@ describe("The body of a request", function()
     raw.close(server)
   end)
 
+  it("may have an empty line behind it, which does not cut the answer", function()
+    local server, port = raw.serve(function(req, res)
+      req:body()
+      res:finish(("x"):rep(100000))
+    end)
+    for _ = 1, 20 do
+      local socket = raw.connect(port)
+      socket:set_no_delay()
+      socket:write(head .. "Connection: close\r\nContent-Length: 2\r\n\r\nab")
+      raw.read_until(socket, "\r\n\r\n")
+      socket:write "\r\n"
+      local text, _, err = raw.read_until(socket)
+      assert.is_nil(err)
+      assert.matches("xx$", text)
+      socket:destroy()
+    end
+    raw.close(server)
+  end)
+
   it("is asked for by 100 Continue", function()
     local server, port = raw.serve(echo)
     local socket = raw.connect(port)

@@ -1,6 +1,7 @@
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
 local raw = require "spec.support.raw_http"
+local run_mwrun = require "spec.support.run_mwrun"
 
 local function hello(_, res)
   res:finish "hello"
@@ -155,5 +156,89 @@ describe("A server's limits:", function()
     assert.is_true(count < 5000, tostring(count))
     socket:destroy()
     raw.close(server)
+  end)
+
+  describe("a client that takes nothing of its answer is reset after send_timeout,", function()
+    local function ends(handler)
+      local server, port = serve({ send_timeout = 40 }, handler)
+      local socket = raw.connect(port)
+      socket:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      eventually(function()
+        return server:get_connections() == 1
+      end)
+      eventually(function()
+        return server:get_connections() == 0
+      end)
+      assert.is_true(#raw.read_until(socket) < 64 * 1024 * 1024)
+      socket:destroy()
+      raw.close(server)
+    end
+
+    it("with one that is whole", function()
+      ends(function(_, res)
+        res:finish(("x"):rep(64 * 1024 * 1024))
+      end)
+    end)
+
+    it("with one in pieces, whose handler learns it", function()
+      local failure, is_closed
+      ends(function(_, res)
+        res:on("close", function()
+          is_closed = true
+        end)
+        local ok
+        repeat
+          ok, failure = res:write(("x"):rep(65536))
+          if not ok then
+            ok, failure = res:wait "drain"
+          end
+        until not ok
+      end)
+      eventually(function()
+        return failure and is_closed
+      end)
+      assert.equal("ETIMEDOUT", failure.code)
+    end)
+
+    it("though the server closes", function()
+      local server, port = serve({ send_timeout = 40 }, function(_, res)
+        res:finish(("x"):rep(64 * 1024 * 1024))
+      end)
+      local socket = raw.connect(port)
+      socket:on("error", function() end)
+      socket:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      eventually(function()
+        return server:get_connections() == 1
+      end)
+      server:close()
+      assert(server:wait("close", 5000))
+      socket:destroy()
+    end)
+  end)
+
+  it("a client that takes its answer slowly gets all of it", function()
+    local server, port = serve({ send_timeout = 60 }, function(_, res)
+      res:finish(("x"):rep(24 * 1024 * 1024))
+    end)
+    local socket = raw.connect(port)
+    socket:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    local size = 0
+    while true do
+      local piece = socket:read()
+      if not piece then
+        break
+      end
+      size = size + #piece
+      mw.sleep(2)
+    end
+    assert.is_true(size > 24 * 1024 * 1024)
+    socket:destroy()
+    raw.close(server)
+  end)
+
+  it("an idle keep-alive connection takes less than 3 KiB", function()
+    local result = run_mwrun { "scripts/bench/workloads/http_idle.lua", "500" }
+    assert.equal("", result.stderr)
+    assert.is_true(tonumber(result.stdout) < 3072, result.stdout)
   end)
 end)

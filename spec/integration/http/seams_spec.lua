@@ -28,36 +28,35 @@ describe("An HTTP server", function()
     raw.close(server)
   end)
 
-  it("takes connections from an object that has no descriptor", function()
-    local is_closed
-    net.set_listen_provider(function(_, what, done)
-      local handle = assert(net._bind_listener(what))
+  it("serves what another process's handle brings", function()
+    local taker, is_closed
+    net.set_listen_provider(function(_, _, done)
       done(nil, {
-        listen = function(_, backlog, callback)
-          return handle:listen(backlog, callback)
-        end,
-        accept = function(_, client)
-          return handle:accept(client)
+        serve = function(_, server)
+          taker = server
+          return true
         end,
         getsockname = function()
-          return handle:getsockname()
-        end,
-        get_type = function()
-          return "tcp"
+          return { ip = "127.0.0.1", family = "inet", port = 80 }
         end,
         is_closing = function()
           return is_closed
         end,
         close = function()
           is_closed = true
-          handle:close()
         end,
-        ref = function() end,
-        unref = function() end,
       })
     end)
-    local server, port = raw.serve(hello)
-    assert.equal("hello", raw.body_of(raw.request(port)))
+    local server = http.create_server(hello)
+    server:listen(80)
+    server:wait "listening"
+    assert.equal(80, server:address().port)
+    local pair = uv.socketpair("stream", nil, { nonblock = true }, { nonblock = true })
+    assert.is_true(taker:take(pair[1]))
+    local socket = net.Socket.new { fd = pair[2] }
+    socket:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert.equal("hello", raw.body_of((raw.read_until(socket))))
+    socket:destroy()
     raw.close(server)
     assert.is_true(is_closed)
   end)
@@ -75,6 +74,66 @@ describe("An HTTP server", function()
       return server:get_connections() == 0
     end)
     raw.close(server)
+  end)
+
+  it("takes a connection off which a part was read already", function()
+    local server = http.create_server(hello)
+    local pair = uv.socketpair("stream", nil, {}, {})
+    assert.is_true(server:_take_descriptor(pair[1], "GET / HTTP/1.1\r\nHo"))
+    local socket = net.Socket.new { fd = pair[2] }
+    socket:write "st: x\r\nConnection: close\r\n\r\n"
+    assert.equal("hello", raw.body_of((raw.read_until(socket))))
+    socket:destroy()
+    raw.close(server)
+  end)
+
+  it("takes a socket of another server, with what that has read", function()
+    local server = http.create_server(hello)
+    local first = net.create_server(function(socket)
+      local piece = socket:read()
+      socket:pause()
+      assert.is_true(server:_take(socket._handle, piece))
+    end)
+    first:listen(0, "127.0.0.1"):wait "listening"
+    assert.equal("hello", raw.body_of(raw.request(first:address().port)))
+    first:close()
+    raw.close(server)
+  end)
+
+  it("takes no connection once it has closed, until it listens again", function()
+    local server = raw.serve(hello)
+    raw.close(server)
+    local pair = uv.socketpair("stream", nil, {}, {})
+    assert.is_false(server:_take_descriptor(pair[1]))
+    local socket = net.Socket.new { fd = pair[2] }
+    assert.equal("", (raw.read_until(socket)))
+    socket:destroy()
+    server:listen(0, "127.0.0.1"):wait "listening"
+    assert.equal("hello", raw.body_of(raw.request(server:address().port)))
+    raw.close(server)
+  end)
+
+  it("answers a connection that was taken although nothing listens", function()
+    local result = run_mwrun {
+      "-e",
+      [[
+        local http, uv = require "mw.http", require "luv"
+        local pair = uv.socketpair("stream", nil, { nonblock = true }, { nonblock = true })
+        local server = http.create_server(function(_, res) res:finish "hello" end)
+        server:unref()
+        local client = uv.new_pipe()
+        client:open(pair[2])
+        client:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        client:read_start(function(_, piece)
+          io.write(piece or "")
+          if not piece then client:close() end
+        end)
+        client:unref()
+        server:_take_descriptor(pair[1])
+      ]],
+    }
+    assert.equal("", result.stderr)
+    assert.matches("^HTTP/1%.1 200 OK\r\n", result.stdout)
   end)
 
   it("goes on once there are descriptors again", function()
@@ -111,6 +170,31 @@ describe("An HTTP server", function()
     }
     assert.equal("", result.stderr)
     assert.equal("hello", result.stdout)
+  end)
+
+  it("tells by an event that there are too few descriptors to listen", function()
+    local result = run_mwrun({
+      "-e",
+      [[
+        local http = require "mw.http"
+        http.create_server(function() end):listen(0, "127.0.0.1"):close():wait "close"
+        local held, file = {}
+        repeat
+          file = io.open "/dev/null"
+          held[#held + 1] = file
+        until not file
+        for spare = 0, 5 do
+          if spare > 0 then table.remove(held):close() end
+          local server = http.create_server(function() end):listen(0, "127.0.0.1")
+          local ok, err = server:wait "listening"
+          io.write(ok and "listening" or err.code, " ")
+          server:close()
+          server:wait "close"
+        end
+      ]],
+    }, { limits = { nofile = 40 } })
+    assert.equal("", result.stderr)
+    assert.matches("^EMFILE EMFILE EMFILE listening listening ", result.stdout)
   end)
 
   it("ends with the process, whatever it does", function()

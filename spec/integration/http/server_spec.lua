@@ -263,6 +263,55 @@ describe("A response", function()
     raw.close(server)
   end)
 
+  it("raises where a status message would split it", function()
+    local raised
+    local server, port = raw.serve(function(_, res)
+      res.status_message = "fine\r\nX-A: b"
+      raised = not pcall(res.finish, res, "x")
+      res.status_message = nil
+      res:finish "y"
+    end)
+    local text = raw.request(port)
+    assert.is_true(raised)
+    assert.equal("y", raw.body_of(text))
+    assert.is_nil(text:find "X-A")
+    raw.close(server)
+  end)
+
+  it("has one length, however often it is set", function()
+    local server, port = raw.serve(function(_, res)
+      res:append_header("Content-Length", 5)
+      res:append_header("content-length", 1)
+      res:finish "x"
+    end)
+    local text = raw.request(port)
+    assert.equal("x", raw.body_of(text))
+    assert.equal(1, select(2, text:lower():gsub("content%-length", "")))
+    raw.close(server)
+  end)
+
+  it("may be ended by the handler of another request", function()
+    local waiting
+    local server, port = raw.serve(function(req, res)
+      if req.url == "/wait" then
+        waiting = res
+        res:wait "close"
+      else
+        waiting:finish "late"
+        res:finish "now"
+      end
+    end)
+    local socket = raw.connect(port)
+    socket:write "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    eventually(function()
+      return waiting
+    end)
+    assert.equal("now", raw.body_of(raw.request(port)))
+    assert.equal("late", raw.body_of((raw.read_until(socket))))
+    socket:destroy()
+    raw.close(server)
+  end)
+
   it("raises where a header comes after the head", function()
     local message
     local server, port = raw.serve(function(_, res)

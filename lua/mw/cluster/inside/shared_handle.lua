@@ -1,0 +1,125 @@
+-- What a server of a worker listens on: a port that its master keeps. The
+-- connections come by the intake, or by a copy of the socket, or by both.
+
+local fd = require "mw.core.fd"
+
+---@class mw.ClusterHandle: mw.SharedHandle
+---@field key integer the port's
+local SharedHandle = {}
+SharedHandle.__index = SharedHandle
+
+---@class mw.ClusterHandleHooks
+---@field serving fun(handle: mw.ClusterHandle) its server listens
+---@field closed fun(handle: mw.ClusterHandle)
+
+--- Makes the handle for a port.
+---@param answer table the master's
+---@param descriptor integer? the socket, the handle's from then on
+---@param intake userdata
+---@param hooks mw.ClusterHandleHooks
+---@return mw.ClusterHandle
+function SharedHandle.new(answer, descriptor, intake, hooks)
+  return setmetatable({
+    key = answer.key,
+    _name = answer.address,
+    _exclusive = answer.exclusive,
+    _fd = descriptor,
+    _intake = intake,
+    _hooks = hooks,
+  }, SharedHandle)
+end
+
+-- The server closes what it is given; the handle keeps its own.
+local function open_acceptor(self, server)
+  local copy, code = fd.dup(self._fd)
+  if not copy then
+    return nil, code
+  end
+  fd.set_nonblocking(copy, true)
+  local acceptor
+  acceptor, code = require("mw.core.intake").acceptor(copy, self._exclusive, server)
+  if not acceptor then
+    fd.close(copy)
+  end
+  return acceptor, code
+end
+
+--- Gives a server what comes.
+---@param server mw.ConnectionTaker|userdata
+---@return true? ok
+---@return string? text
+---@return string? code
+function SharedHandle:serve(server)
+  if self._fd then
+    local acceptor, code = open_acceptor(self, server)
+    if not acceptor then
+      return nil, code, code
+    end
+    self._acceptor = acceptor
+    self:_set_active(self._is_active)
+  end
+  local ok, code = self._intake:serve(self.key, server)
+  if not ok then
+    return nil, code, code
+  end
+  self._hooks.serving(self)
+  return true
+end
+
+--- Whether it accepts by itself, where it has a socket.
+---@param active boolean
+function SharedHandle:_set_active(active)
+  self._is_active = active
+  if self._acceptor then
+    local method = active and "start" or "stop"
+    self._acceptor[method](self._acceptor)
+  end
+end
+
+---@return table|string
+function SharedHandle:getsockname()
+  return self._name
+end
+
+---@return integer?
+function SharedHandle:fileno()
+  return self._fd
+end
+
+---@return boolean
+function SharedHandle:is_closing()
+  return self._is_closed == true
+end
+
+function SharedHandle:close()
+  if self._is_closed then
+    return
+  end
+  self._is_closed = true
+  self._intake:leave(self.key)
+  if self._acceptor then
+    self._acceptor:close()
+  end
+  if self._fd then
+    fd.close(self._fd)
+    self._fd = nil
+  end
+  self._hooks.closed(self)
+end
+
+local function set_referenced(self, referenced)
+  self._intake:set_referenced(self.key, referenced)
+  if self._acceptor then
+    self._acceptor:set_referenced(referenced)
+  end
+end
+
+function SharedHandle:ref()
+  set_referenced(self, true)
+end
+
+function SharedHandle:unref()
+  set_referenced(self, false)
+end
+
+return SharedHandle

@@ -1,0 +1,47 @@
+-- A port at which the master accepts, and passes each connection to a worker.
+
+local port = require "mw.cluster.master.port"
+
+---@class mw.PassingPort: mw.ClusterPort
+local PassingPort = {}
+PassingPort.__index = PassingPort
+
+---@param key integer names it to the workers
+---@param what mw.ListenTarget
+---@param policy string
+---@param pick? fun(outlets: userdata[], fd: integer): userdata for the policy "custom"
+---@return mw.PassingPort?
+---@return mw.Error|string|nil err
+function PassingPort.open(key, what, policy, pick)
+  local socket, err = port.listen(what)
+  if not socket then
+    return nil, err
+  end
+  local dispatcher
+  dispatcher, err = port.dispatch(socket, key, policy, pick)
+  if not dispatcher then
+    port.close(socket)
+    return nil, err
+  end
+  return setmetatable({ address = port.address(socket), _socket = socket, _dispatcher = dispatcher }, PassingPort)
+end
+
+--- A worker serves it from now on.
+---@param member mw.PortMember
+function PassingPort:join(member)
+  self._dispatcher:add(member.outlet, member.slot)
+end
+
+--- It does so no more.
+---@param member mw.PortMember
+function PassingPort:leave(member)
+  self._dispatcher:remove(member.outlet)
+end
+
+--- Ends it: what waits is closed.
+function PassingPort:close()
+  self._dispatcher:close()
+  port.close(self._socket)
+end
+
+return PassingPort

@@ -1,0 +1,113 @@
+-- What the kinds of ports that workers share have in common: their sockets.
+
+local core = require "mw.core.dispatcher"
+local dgram = require "mw.dgram"
+local fd = require "mw.core.fd"
+local net = require "mw.net"
+local socket = require "mw.core.socket"
+
+---@class mw.ClusterPort
+---@field address { ip: string, family: string, port: integer }|string|nil as luv tells it; of a path, the path
+---@field exclusive boolean?
+---@field join fun(self, member: mw.PortMember): integer?, mw.Error|string|nil
+---@field leave fun(self, member: mw.PortMember)
+---@field close fun(self)
+
+---@class mw.PortMember a worker that serves ports
+---@field worker mw.MasterWorker
+---@field outlet userdata the way to it, of mw.core.dispatcher
+---@field slot integer
+
+local M = {}
+
+-- The descriptor that a worker names is ours, and stays open.
+local function own_copy(what)
+  local number, code = fd.dup(what.fd)
+  if not number then
+    return nil, code
+  end
+  return setmetatable({ fd = number }, { __index = what }), number
+end
+
+local function bind(what)
+  if not what.fd then
+    return net._bind_listener(what)
+  end
+  local copied, number = own_copy(what)
+  if not copied then
+    return nil, number == "EBADF" and "EINVAL" or number
+  end
+  local handle, err = net._bind_listener(copied)
+  if not handle then
+    fd.close(number)
+  end
+  return handle, err
+end
+
+--- Makes a socket that listens.
+---@param what mw.ListenTarget
+---@return userdata? handle of luv
+---@return mw.Error|string|nil err
+function M.listen(what)
+  local handle, err = bind(what)
+  if not handle then
+    return nil, err
+  end
+  local ok, code = socket.listen(handle:fileno(), what.backlog)
+  if not ok then
+    M.close(handle)
+    return nil, code
+  end
+  return handle
+end
+
+--- Makes a UDP socket that is bound.
+---@param what mw.DgramBinding
+---@return userdata? handle of luv
+---@return mw.Error|string|nil err
+function M.bind_datagram(what)
+  local copied, number = what, nil
+  if what.fd then
+    copied, number = own_copy(what)
+    if not copied then
+      return nil, number
+    end
+  end
+  local handle, err = dgram._bind(copied)
+  if not handle and number then
+    fd.close(number)
+  end
+  return handle, err
+end
+
+--- Where it is bound.
+---@param handle userdata
+---@return { ip: string, family: string, port: integer }|string
+function M.address(handle)
+  return (handle:getsockname())
+end
+
+--- Accepts there from now on, and passes on what comes.
+---@return userdata? dispatcher
+---@return string? err
+function M.dispatch(handle, key, policy, pick)
+  local copy, err = fd.dup(handle:fileno())
+  if not copy then
+    return nil, err
+  end
+  fd.set_nonblocking(copy, true)
+  local dispatcher
+  dispatcher, err = core.dispatcher(copy, key, policy, pick)
+  if not dispatcher then
+    fd.close(copy)
+  end
+  return dispatcher, err
+end
+
+--- Closes it, and removes the path that was made for it.
+---@param handle userdata
+function M.close(handle)
+  net._close_listener(handle)
+end
+
+return M

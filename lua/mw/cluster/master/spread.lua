@@ -1,0 +1,98 @@
+-- A port with one socket for each worker, over which the kernel spreads. To
+-- close one would reset the connections that are queued on it: so the master
+-- keeps them all. What comes at one whose worker has gone, it passes to the
+-- others, until a new worker inherits it.
+
+local port = require "mw.cluster.master.port"
+
+---@class mw.SpreadPort: mw.ClusterPort
+---@field private _sockets { handle: userdata, dispatcher: userdata, owner: mw.PortMember? }[]
+local SpreadPort = {}
+SpreadPort.__index = SpreadPort
+
+local function add_socket(self, what)
+  local handle, err = port.listen(what)
+  if not handle then
+    return nil, err
+  end
+  local dispatcher
+  dispatcher, err = port.dispatch(handle, self._key, "reuseport")
+  if not dispatcher then
+    port.close(handle)
+    return nil, err
+  end
+  local socket = { handle = handle, dispatcher = dispatcher }
+  table.insert(self._sockets, socket)
+  for member in pairs(self._members) do
+    dispatcher:add(member.outlet, member.slot)
+  end
+  return socket
+end
+
+---@param key integer names it to the workers
+---@param what mw.ListenTarget
+---@return mw.SpreadPort?
+---@return mw.Error|string|nil err
+function SpreadPort.open(key, what)
+  local self = setmetatable({ _key = key, _sockets = {}, _members = {} }, SpreadPort)
+  self._what = setmetatable({ reuse_port = true }, { __index = what })
+  local first, err = add_socket(self, self._what)
+  if not first then
+    return nil, err
+  end
+  self.address = port.address(first.handle)
+  self._what.address, self._what.port = self.address.ip, self.address.port
+  return self
+end
+
+local function without_owner(self)
+  for _, socket in ipairs(self._sockets) do
+    if not socket.owner then
+      return socket
+    end
+  end
+end
+
+--- A worker serves it from now on.
+---@param member mw.PortMember
+---@return integer? descriptor for the worker; it stays ours
+---@return mw.Error|string|nil err
+function SpreadPort:join(member)
+  local socket, err = without_owner(self)
+  if not socket then
+    socket, err = add_socket(self, self._what)
+  end
+  if not socket then
+    return nil, err
+  end
+  socket.owner = member
+  socket.dispatcher:set_paused(true)
+  self._members[member] = true
+  for _, each in ipairs(self._sockets) do
+    each.dispatcher:add(member.outlet, member.slot)
+  end
+  return socket.handle:fileno()
+end
+
+--- It does so no more.
+---@param member mw.PortMember
+function SpreadPort:leave(member)
+  self._members[member] = nil
+  for _, socket in ipairs(self._sockets) do
+    socket.dispatcher:remove(member.outlet)
+    if socket.owner == member then
+      socket.owner = nil
+      socket.dispatcher:set_paused(false)
+    end
+  end
+end
+
+--- Ends it: what waits is closed.
+function SpreadPort:close()
+  for _, socket in ipairs(self._sockets) do
+    socket.dispatcher:close()
+    port.close(socket.handle)
+  end
+end
+
+return SpreadPort

@@ -1,0 +1,292 @@
+#include "cluster/intake.h"
+
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "base/list.h"
+#include "cluster/handoff.h"
+
+/* A server under its key. One that has left stays while connections that were
+   taken for it are handed out. */
+struct service {
+  struct mw_link link;
+  uint32_t key;
+  const struct mw_sink *sink;
+  void *user;
+  size_t room; /* for the packet that is being answered */
+  bool referenced, left;
+};
+
+struct mw_intake {
+  uv_poll_t poll;
+  uv_check_t counter;
+  int fd;
+  int open_handles;
+  const struct mw_intake_events *events;
+  void *user;
+  struct mw_link services;
+  struct mw_handoff handoff; /* the packet, with descriptors of ours */
+  struct mw_handoff_report report;
+  bool counts, handing_out, closing;
+};
+
+#define OWNER(handle, member) MW_LINKED(handle, struct mw_intake, member)
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static struct service *service_at(struct mw_link *link) {
+  return MW_LINKED(link, struct service, link);
+}
+
+static struct service *find(const struct mw_intake *intake, uint32_t key) {
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next)
+    if (service_at(link)->key == key && !service_at(link)->left)
+      return service_at(link);
+  return NULL;
+}
+
+/* Whether some server wants the loop to live. */
+static void update_reference(struct mw_intake *intake) {
+  bool referenced = false;
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next)
+    referenced |= service_at(link)->referenced && !service_at(link)->left;
+  if (referenced)
+    uv_ref((uv_handle_t *)&intake->poll);
+  else
+    uv_unref((uv_handle_t *)&intake->poll);
+}
+
+/* answering */
+
+static uint32_t count_open(const struct mw_intake *intake) {
+  size_t open = 0;
+  for (struct mw_link *link = intake->services.next;
+       intake->counts && link != &intake->services; link = link->next) {
+    const struct service *service = service_at(link);
+    open += service->sink->open(service->user);
+  }
+  return open < UINT32_MAX ? (uint32_t)open : UINT32_MAX;
+}
+
+static void ask_for_room(struct mw_intake *intake) {
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next) {
+    struct service *service = service_at(link);
+    service->room = service->left ? 0 : service->sink->room(service->user);
+  }
+}
+
+static bool takes(const struct mw_intake *intake, size_t index) {
+  struct service *service = find(intake, intake->handoff.records[index].key);
+  if (!service || intake->handoff.fds[index] < 0)
+    return false;
+  if (service->room == 0)
+    return intake->handoff.records[index].beyond && service->sink->turns_away;
+  service->room--;
+  return true;
+}
+
+/* Says what becomes of the packet, before anything does. */
+static void judge(struct mw_intake *intake) {
+  struct mw_handoff_report *report = &intake->report;
+  ask_for_room(intake);
+  report->count = intake->handoff.count;
+  report->open = count_open(intake);
+  for (size_t i = 0; i < report->count; i++) {
+    report->verdicts[i] = takes(intake, i);
+    report->open += report->verdicts[i];
+  }
+}
+
+/* handing out */
+
+static void forget_those_that_left(struct mw_intake *intake) {
+  struct mw_link *link = intake->services.next;
+  while (link != &intake->services) {
+    struct service *service = service_at(link);
+    link = link->next;
+    if (!service->left)
+      continue;
+    mw_list_remove(&service->link);
+    service->sink->released(service->user);
+    free(service);
+  }
+}
+
+/* The server that took it, also where it has left in the meantime. */
+static struct service *taker(const struct mw_intake *intake, uint32_t key) {
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next)
+    if (service_at(link)->key == key)
+      return service_at(link);
+  return NULL;
+}
+
+static void hand_out(struct mw_intake *intake) {
+  struct mw_handoff *handoff = &intake->handoff;
+  size_t count = handoff->count;
+  intake->handing_out = true;
+  handoff->count = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct service *service = intake->report.verdicts[i]
+                                  ? taker(intake, handoff->records[i].key)
+                                  : NULL;
+    if (service)
+      service->sink->take(service->user, handoff->fds[i]);
+    else if (handoff->fds[i] >= 0)
+      mw_fd_close(handoff->fds[i]);
+  }
+  intake->handing_out = false;
+  forget_those_that_left(intake);
+}
+
+static void answer(struct mw_intake *intake) {
+  if (mw_handoff_report(intake->fd, &intake->report) == UV_EAGAIN)
+    uv_poll_start(&intake->poll, UV_WRITABLE, on_poll);
+  else /* also where the master is gone: then nobody else has them */
+    hand_out(intake);
+}
+
+static void end(struct mw_intake *intake) {
+  uv_poll_stop(&intake->poll);
+  intake->events->on_end(intake->user);
+}
+
+static void receive(struct mw_intake *intake) {
+  int count = mw_handoff_receive(intake->fd, &intake->handoff);
+  if (count == UV_EAGAIN)
+    return;
+  if (count <= 0) {
+    end(intake);
+    return;
+  }
+  judge(intake);
+  answer(intake);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct mw_intake *intake = OWNER(poll, poll);
+  if (events & UV_WRITABLE) {
+    uv_poll_start(poll, UV_READABLE, on_poll);
+    answer(intake);
+  } else if (events & UV_READABLE) {
+    receive(intake);
+  } else if (status < 0) { /* the poll was stopped */
+    uv_poll_start(poll, UV_READABLE, on_poll);
+  }
+}
+
+/* Once a turn: connections also come and go without the master. */
+static void on_counter(uv_check_t *counter) {
+  struct mw_intake *intake = OWNER(counter, counter);
+  uint32_t open = count_open(intake);
+  if (open == intake->report.open || intake->handoff.count > 0)
+    return;
+  struct mw_handoff_report report = {.open = open};
+  if (mw_handoff_report(intake->fd, &report) == 0)
+    intake->report.open = open;
+}
+
+/* servers */
+
+int mw_intake_serve(struct mw_intake *intake, uint32_t key,
+                    const struct mw_sink *sink, void *user) {
+  struct service *service = calloc(1, sizeof *service);
+  if (!service)
+    return UV_ENOMEM;
+  service->key = key;
+  service->sink = sink;
+  service->user = user;
+  service->referenced = true;
+  mw_list_append(&intake->services, &service->link);
+  update_reference(intake);
+  return 0;
+}
+
+void mw_intake_leave(struct mw_intake *intake, uint32_t key) {
+  struct service *service = find(intake, key);
+  if (!service)
+    return;
+  service->left = true;
+  if (!intake->handing_out && intake->handoff.count == 0)
+    forget_those_that_left(intake);
+  if (!intake->closing)
+    update_reference(intake);
+}
+
+void mw_intake_set_referenced(struct mw_intake *intake, uint32_t key,
+                              bool referenced) {
+  struct service *service = find(intake, key);
+  if (!service || intake->closing)
+    return;
+  service->referenced = referenced;
+  update_reference(intake);
+}
+
+/* life */
+
+static void handle_closed(struct mw_intake *intake) {
+  if (--intake->open_handles > 0)
+    return;
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next)
+    service_at(link)->left = true;
+  forget_those_that_left(intake);
+  intake->events->on_closed(intake->user);
+  free(intake);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, poll));
+}
+
+static void on_counter_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, counter));
+}
+
+int mw_intake_open(uv_loop_t *loop, int fd, bool counts,
+                   const struct mw_intake_events *events, void *user,
+                   struct mw_intake **result) {
+  struct mw_intake *intake = calloc(1, sizeof *intake);
+  if (!intake)
+    return UV_ENOMEM;
+  int error = uv_poll_init(loop, &intake->poll, fd);
+  if (error) {
+    free(intake);
+    return error;
+  }
+  uv_check_init(loop, &intake->counter);
+  intake->poll.data = intake->counter.data = NULL;
+  intake->open_handles = 2;
+  intake->fd = fd;
+  intake->counts = counts;
+  intake->events = events;
+  intake->user = user;
+  mw_list_init(&intake->services);
+  uv_poll_start(&intake->poll, UV_READABLE, on_poll);
+  uv_unref((uv_handle_t *)&intake->poll);
+  if (counts)
+    uv_check_start(&intake->counter, on_counter);
+  uv_unref((uv_handle_t *)&intake->counter);
+  *result = intake;
+  return 0;
+}
+
+/* Connections of a packet that nobody was told about are the master's. */
+static void drop_packet(struct mw_intake *intake) {
+  for (size_t i = 0; i < intake->handoff.count; i++)
+    if (intake->handoff.fds[i] >= 0)
+      mw_fd_close(intake->handoff.fds[i]);
+}
+
+void mw_intake_close(struct mw_intake *intake) {
+  if (intake->closing)
+    return;
+  intake->closing = true;
+  drop_packet(intake);
+  mw_fd_close(intake->fd);
+  uv_close((uv_handle_t *)&intake->poll, on_poll_closed);
+  uv_close((uv_handle_t *)&intake->counter, on_counter_closed);
+}

@@ -1,0 +1,318 @@
+#include "cluster/outlet.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "cluster/dispatcher.h"
+#include "cluster/handoff.h"
+
+enum {
+  WINDOW_MIN = 1, /* unanswered connections, of a worker that was quiet */
+  WINDOW_MAX = 64,
+  PENDING_MAX = 1024, /* each is a descriptor here */
+  QUICK_MS = 5,       /* an answer that comes in time */
+  RETRY_MS = 10       /* while too many descriptors are under way */
+};
+
+struct mw_outlet {
+  uv_poll_t poll;
+  uv_timer_t retry;
+  int fd;
+  int open_handles;
+  const struct mw_outlet_events *events;
+  void *user;
+
+  struct mw_link queued, sent; /* connections, in order */
+  size_t pending;              /* how many there are in both */
+  size_t window;               /* grows while answers come in time */
+  uint32_t open;               /* as the worker told last */
+  uint64_t bit;
+  struct mw_link members;
+  bool active, blocked, ended, closing;
+};
+
+#define OWNER(handle, member) MW_LINKED(handle, struct mw_outlet, member)
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static uint64_t now_of(const struct mw_outlet *outlet) {
+  return uv_now(outlet->poll.loop);
+}
+
+static struct mw_connection *first_of(const struct mw_link *list) {
+  return MW_LINKED(list->next, struct mw_connection, link);
+}
+
+/* The oldest that the worker has not spoken of. */
+static const struct mw_connection *oldest(const struct mw_outlet *outlet) {
+  if (!mw_list_is_empty(&outlet->sent))
+    return first_of(&outlet->sent);
+  return mw_list_is_empty(&outlet->queued) ? NULL : first_of(&outlet->queued);
+}
+
+bool mw_outlet_is_stalled(const struct mw_outlet *outlet) {
+  const struct mw_connection *first = oldest(outlet);
+  return first && now_of(outlet) - first->passed > QUICK_MS;
+}
+
+bool mw_outlet_is_busy(const struct mw_outlet *outlet) {
+  return outlet->pending >= outlet->window;
+}
+
+bool mw_outlet_is_full(const struct mw_outlet *outlet) {
+  return outlet->pending >= PENDING_MAX;
+}
+
+size_t mw_outlet_pending(const struct mw_outlet *outlet) {
+  return outlet->pending;
+}
+
+size_t mw_outlet_load(const struct mw_outlet *outlet) {
+  return outlet->pending + outlet->open;
+}
+
+uint64_t mw_outlet_bit(const struct mw_outlet *outlet) {
+  return outlet->bit;
+}
+
+void *mw_outlet_user(const struct mw_outlet *outlet) {
+  return outlet->user;
+}
+
+struct mw_link *mw_outlet_members(struct mw_outlet *outlet) {
+  return &outlet->members;
+}
+
+/* Those who have waited for this worker go on. */
+static void tell_dispatchers(struct mw_outlet *outlet,
+                             void (*tell)(struct mw_dispatcher *dispatcher)) {
+  struct mw_link *link = outlet->members.next;
+  while (link != &outlet->members) {
+    struct mw_member *member = MW_LINKED(link, struct mw_member, of_outlet);
+    link = link->next;
+    tell(member->dispatcher);
+  }
+}
+
+bool mw_outlet_is_active(const struct mw_outlet *outlet) {
+  return outlet->active && !outlet->ended && !outlet->closing;
+}
+
+void mw_outlet_set_active(struct mw_outlet *outlet, bool active) {
+  outlet->active = active;
+  tell_dispatchers(outlet, mw_dispatcher_go_on_soon);
+}
+
+/* what comes back */
+
+static void settle(struct mw_outlet *outlet, struct mw_connection *connection) {
+  mw_list_remove(&connection->link);
+  outlet->pending--;
+}
+
+static void give_back(struct mw_outlet *outlet,
+                      struct mw_connection *connection) {
+  settle(outlet, connection);
+  mw_dispatcher_take_back(connection->dispatcher, connection);
+}
+
+static void give_all_back(struct mw_outlet *outlet) {
+  while (!mw_list_is_empty(&outlet->sent))
+    give_back(outlet, first_of(&outlet->sent));
+  while (!mw_list_is_empty(&outlet->queued))
+    give_back(outlet, first_of(&outlet->queued));
+}
+
+/* A worker that answers in time is trusted with more at once. */
+static void adapt_window(struct mw_outlet *outlet,
+                         const struct mw_connection *connection) {
+  bool quick = now_of(outlet) - connection->passed <= QUICK_MS;
+  if (!quick)
+    outlet->window = WINDOW_MIN;
+  else if (mw_outlet_is_busy(outlet) && outlet->window < WINDOW_MAX)
+    outlet->window *= 2;
+}
+
+static int handle_report(struct mw_outlet *outlet,
+                         const struct mw_handoff_report *report) {
+  for (size_t i = 0; i < report->count; i++) {
+    if (mw_list_is_empty(&outlet->sent))
+      return UV_EPROTO;
+    struct mw_connection *connection = first_of(&outlet->sent);
+    if (i == 0)
+      adapt_window(outlet, connection);
+    if (report->verdicts[i]) {
+      settle(outlet, connection);
+      mw_dispatcher_let_go(connection->dispatcher, connection);
+    } else {
+      connection->refusals |= outlet->bit;
+      give_back(outlet, connection);
+    }
+  }
+  outlet->open = report->open;
+  return 0;
+}
+
+static void end(struct mw_outlet *outlet) {
+  if (outlet->ended || outlet->closing)
+    return;
+  outlet->ended = true;
+  uv_poll_stop(&outlet->poll);
+  uv_timer_stop(&outlet->retry);
+  give_all_back(outlet);
+  outlet->events->on_end(outlet->user);
+}
+
+/* sending */
+
+static void watch(struct mw_outlet *outlet) {
+  int events = UV_READABLE | (outlet->blocked ? UV_WRITABLE : 0);
+  uv_poll_start(&outlet->poll, events, on_poll);
+}
+
+static void set_blocked(struct mw_outlet *outlet, bool blocked) {
+  if (outlet->blocked == blocked)
+    return;
+  outlet->blocked = blocked;
+  watch(outlet);
+}
+
+static void on_retry(uv_timer_t *timer) {
+  mw_outlet_flush(OWNER(timer, retry));
+}
+
+void mw_outlet_put(struct mw_outlet *outlet, struct mw_connection *connection) {
+  connection->passed = now_of(outlet);
+  mw_list_append(&outlet->queued, &connection->link);
+  outlet->pending++;
+}
+
+/* The first that are queued, as many as a packet holds. */
+static void fill(struct mw_handoff *handoff, const struct mw_outlet *outlet) {
+  handoff->count = 0;
+  for (const struct mw_link *link = outlet->queued.next;
+       link != &outlet->queued && handoff->count < MW_HANDOFF_MAX;
+       link = link->next) {
+    struct mw_connection *connection =
+        MW_LINKED(link, struct mw_connection, link);
+    handoff->records[handoff->count].key =
+        mw_dispatcher_key(connection->dispatcher);
+    handoff->records[handoff->count].beyond = connection->beyond;
+    handoff->fds[handoff->count++] = connection->fd;
+  }
+}
+
+static void note_sent(struct mw_outlet *outlet, size_t count) {
+  for (; count > 0; count--) {
+    struct mw_link *link = outlet->queued.next;
+    mw_list_remove(link);
+    mw_list_append(&outlet->sent, link);
+  }
+}
+
+/* An error of any other kind is the worker's end, which reading tells. */
+static void wait_for_room(struct mw_outlet *outlet, int error) {
+  if (error == -ETOOMANYREFS)
+    uv_timer_start(&outlet->retry, on_retry, RETRY_MS, 0);
+  else if (error == UV_EAGAIN)
+    set_blocked(outlet, true);
+}
+
+void mw_outlet_flush(struct mw_outlet *outlet) {
+  struct mw_handoff handoff;
+  int error = 0;
+  if (outlet->blocked || outlet->ended)
+    return;
+  while (!error && !mw_list_is_empty(&outlet->queued)) {
+    fill(&handoff, outlet);
+    error = mw_handoff_send(outlet->fd, &handoff);
+    if (!error)
+      note_sent(outlet, handoff.count);
+  }
+  wait_for_room(outlet, error);
+}
+
+static void receive(struct mw_outlet *outlet) {
+  struct mw_handoff_report report;
+  int result = mw_handoff_receive_report(outlet->fd, &report);
+  if (result == UV_EAGAIN)
+    return;
+  if (result <= 0 || handle_report(outlet, &report))
+    end(outlet);
+  tell_dispatchers(outlet, mw_dispatcher_go_on);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct mw_outlet *outlet = OWNER(poll, poll);
+  if (events & UV_WRITABLE) {
+    set_blocked(outlet, false);
+    mw_outlet_flush(outlet);
+  }
+  if (events & UV_READABLE)
+    receive(outlet);
+  else if (status < 0) /* the poll was stopped */
+    watch(outlet);
+}
+
+/* life */
+
+static void on_handle_closed(uv_handle_t *handle) {
+  struct mw_outlet *outlet =
+      handle->type == UV_POLL ? OWNER(handle, poll) : OWNER(handle, retry);
+  if (--outlet->open_handles > 0)
+    return;
+  outlet->events->on_closed(outlet->user);
+  free(outlet);
+}
+
+static uint64_t next_bit(void) {
+  static unsigned number; /* the loop's thread alone makes outlets */
+  return UINT64_C(1) << (number++ % 64);
+}
+
+int mw_outlet_open(uv_loop_t *loop, int fd,
+                   const struct mw_outlet_events *events, void *user,
+                   struct mw_outlet **result) {
+  struct mw_outlet *outlet = calloc(1, sizeof *outlet);
+  if (!outlet)
+    return UV_ENOMEM;
+  int error = uv_poll_init(loop, &outlet->poll, fd);
+  if (error) {
+    free(outlet);
+    return error;
+  }
+  uv_timer_init(loop, &outlet->retry);
+  outlet->poll.data = outlet->retry.data = NULL;
+  outlet->open_handles = 2;
+  outlet->fd = fd;
+  outlet->events = events;
+  outlet->user = user;
+  outlet->window = WINDOW_MIN;
+  outlet->bit = next_bit();
+  outlet->active = true;
+  mw_list_init(&outlet->queued);
+  mw_list_init(&outlet->sent);
+  mw_list_init(&outlet->members);
+  watch(outlet);
+  /* A master lives for its workers, not for this. */
+  uv_unref((uv_handle_t *)&outlet->poll);
+  uv_unref((uv_handle_t *)&outlet->retry);
+  *result = outlet;
+  return 0;
+}
+
+void mw_outlet_close(struct mw_outlet *outlet) {
+  if (outlet->closing)
+    return;
+  outlet->closing = true;
+  while (!mw_list_is_empty(&outlet->members)) {
+    struct mw_member *member =
+        MW_LINKED(outlet->members.next, struct mw_member, of_outlet);
+    mw_dispatcher_remove(member->dispatcher, outlet);
+  }
+  give_all_back(outlet);
+  mw_fd_close(outlet->fd);
+  uv_close((uv_handle_t *)&outlet->poll, on_handle_closed);
+  uv_close((uv_handle_t *)&outlet->retry, on_handle_closed);
+}
