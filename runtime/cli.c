@@ -19,6 +19,7 @@
 struct options {
   bool interactive, version, execute, ignore_environment;
   bool help, long_version, watch;
+  bool in_cluster;     /* as a worker; not by an option, but by our parent */
   const char *workers; /* how many; NULL where it is to be run here */
   int script; /* index of the script in argv; argc where there is none */
 };
@@ -206,8 +207,6 @@ static bool run_options(lua_State *L, char **argv, int script) {
 
 /* A worker of a cluster is one from the start, whatever its script requires. */
 static bool run_worker_side(lua_State *L) {
-  if (!mw_channel_is_workers(L))
-    return true;
   lua_getglobal(L, "require");
   lua_pushliteral(L, "mw.cluster");
   return call(L, 1, 0);
@@ -287,7 +286,7 @@ static enum mw_cli_outcome run_repl(lua_State *L) {
 
 static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
                                    int argc, char **argv) {
-  if (!run_worker_side(L))
+  if (options->in_cluster && !run_worker_side(L))
     return MW_CLI_FAIL;
   if (options->workers || options->watch)
     return run_master(L, options, argc, argv) ? MW_CLI_RUN : MW_CLI_FAIL;
@@ -310,7 +309,8 @@ static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
 
 enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv,
                                bool opened) {
-  struct options options = {.script = argc};
+  struct options options = {.script = argc,
+                            .in_cluster = mw_channel_is_workers(L)};
   const char *program = mw_calls(L)->program;
   if (!collect_options(&options, argv)) {
     print_bad_option(program, argv[options.script]);

@@ -16,9 +16,10 @@
 
 /* What nearly every worker requires. */
 static const char *const own_modules[] = {
-    "mw",        "mw.child_process", "mw.dgram", "mw.emitter",
-    "mw.net",    "mw.process",       "mw.http",  "mw.ipc.handle",
-    "mw.stream", "mw.timers",
+    "mw",         "mw.child_process", "mw.cluster.inside",
+    "mw.dgram",   "mw.emitter",       "mw.net",
+    "mw.process", "mw.http",          "mw.ipc.handle",
+    "mw.stream",  "mw.timers",
 };
 
 /* As the text of an error that was not caught, without its traceback. */

@@ -22,4 +22,10 @@ function M.run(fn)
   end
 end
 
+--- Whether this is a fork server: what counts is still to come.
+---@return boolean
+function M.is_to_come()
+  return not loop.has_loop()
+end
+
 return M
