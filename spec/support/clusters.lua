@@ -38,7 +38,10 @@ end
 ---@param opts? table options of spawn
 ---@return mw.Child
 function M.start(master, worker, opts)
-  local args = { M.write("master.lua", master_prelude:format(M.settings) .. master), M.write("worker.lua", worker_prelude .. (worker or "")) }
+  local args = {
+    M.write("master.lua", master_prelude:format(M.settings) .. master),
+    M.write("worker.lua", worker_prelude .. (worker or "")),
+  }
   local all = { timeout = 15000, kill_signal = "SIGKILL" } -- the workers die with it
   for key, value in pairs(opts or {}) do
     all[key] = value

@@ -1,11 +1,11 @@
--- Forks idle workers, and prints the mean of their proportional set sizes in
--- KiB, the fork server's own included: fork_memory.lua COUNT [MODULE...]. All
--- must still answer.
+-- Forks workers from a fork server, and prints the mean of their proportional
+-- set sizes in KiB once all are idle: fork_memory.lua COUNT MODULE... Each must
+-- still answer.
 
 local mw = require "mw"
 
 local count = tonumber(arg[1])
-local opts = { cwd = (arg[0]:match "^(.*/)" or "") .. ".", preload = { table.unpack(arg, 2) } }
+local opts = { cwd = arg[0]:match "^(.*)/", preload = { table.unpack(arg, 2) } }
 local children = {}
 for index = 1, count do
   children[index] = mw.child_process.fork("fork_worker.lua", {}, opts)
@@ -14,23 +14,18 @@ for _, child in ipairs(children) do
   assert(child:wait "message")
 end
 
-local function sum(pid)
-  local file = assert(io.open(("/proc/%d/smaps_rollup"):format(pid)))
-  local text = file:read "a"
+local total = 0
+for _, child in ipairs(children) do
+  local file = assert(io.open(("/proc/%d/smaps_rollup"):format(child.pid)))
+  total = total + tonumber(file:read("a"):match "\nPss:%s+(%d+)")
   file:close()
-  local function field(name)
-    return tonumber(text:match("\n" .. name .. ":%s+(%d+)"))
-  end
-  return field "Pss", field "Private_Dirty" + field "Private_Clean"
 end
 
-local total, private = 0, 0
 for _, child in ipairs(children) do
-  local pss, uss = sum(child.pid)
-  total, private = total + pss, private + uss
+  child:send "are you there?"
 end
-io.stderr:write(("PSS %.1f KiB, USS %.1f KiB\n"):format(total / count, private / count))
-print(total / count)
 for _, child in ipairs(children) do
+  assert(child:wait "message" == "are you there?")
   child:disconnect()
 end
+print(total / count)

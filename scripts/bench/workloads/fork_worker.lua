@@ -1,6 +1,8 @@
--- Says that it is there, and ends when its parent lets go of it.
+-- Says that it is there, answers, and ends when its parent lets go of it.
 
 local process = require "mw.process"
 
-process.on("message", function() end)
+process.on("message", function(message)
+  process.send(message)
+end)
 process.send "up"

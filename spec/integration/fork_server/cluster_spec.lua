@@ -47,7 +47,8 @@ describe("A cluster that preloads:", function()
         local cluster = require("mw").cluster
         local http = require "mw.http"
         return function()
-          local identity = ("%d %d %s"):format(cluster.worker.id, cluster.worker.slot, cluster.is_worker and not cluster.is_master)
+          local worker, is_worker = cluster.worker, cluster.is_worker and not cluster.is_master
+          local identity = ("%d %d %s"):format(worker.id, worker.slot, is_worker)
           http.create_server(function(_, res) res:finish(identity) end):listen(0)
         end
       ]]
