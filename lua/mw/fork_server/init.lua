@@ -10,10 +10,10 @@ local process = require "mw.process"
 local M = {
   --- Whether workers are made in the way that needs nothing of Linux's own.
   portable = false,
+  --- How long modules may take to load, in milliseconds: we stand still
+  --- meanwhile.
+  patience = 30000,
 }
-
--- How long modules may take to load, in milliseconds: we stand still meanwhile.
-local patience = 30000
 
 -- How long the titles of workers may be.
 local title_room = (" "):rep(1024)
@@ -113,7 +113,7 @@ local function preload_error(code, reason)
     code = missing and "ERR_MODULE_NOT_FOUND" or "ERR_PRELOAD_FAILED"
     return errors.new(code, ("%s: cannot preload '%s': %s"):format(code, module, text), { module = module })
   elseif code == "ETIMEDOUT" then
-    return errors.system(code, "preload modules")
+    return errors.system(code, ("preload modules in %d ms"):format(M.patience))
   end
   return errors.new("ERR_PRELOAD_FAILED", "ERR_PRELOAD_FAILED: the fork server ended while it loaded its modules")
 end
@@ -128,7 +128,7 @@ local function server_for(key, preload)
   if not server then
     return nil, code, stage
   end
-  local ready, failure, reason = core.wait(server.socket, patience)
+  local ready, failure, reason = core.wait(server.socket, M.patience)
   if not ready then
     end_server(key, server)
     server.process:kill(native.signals.SIGKILL)

@@ -87,6 +87,14 @@ describe("A module that is preloaded", function()
     assert.equal(0, children.finish(child).code)
   end)
 
+  it("leaves each worker its own thread pool", function()
+    local app = "return require('luv').fs_stat"
+    local code = "require 'app'('.', function(err, stat) io.write(tostring(err), ' ', stat.type) end)"
+    for _ = 1, 2 do
+      assert.equal("nil directory", run(code, { app = app }).stdout)
+    end
+  end)
+
   it("leaves each worker its own random numbers and its own age", function()
     local numbers = {}
     for index = 1, 3 do
@@ -187,6 +195,16 @@ describe("A fork whose modules are no good", function()
       assert.equal("ERR_PRELOAD_FAILED", err.code)
       assert.matches("ended while it loaded", err.message, 1, true)
     end
+  end)
+
+  it("fails where a module does not come to its end", function()
+    local before = fork_server.patience
+    fork_server.patience = 100
+    local ok, err = pcall(refusal, { app = "while true do end" })
+    fork_server.patience = before
+    assert(ok, err)
+    assert.equal("ETIMEDOUT", err.code)
+    assert.matches("preload modules in 100 ms", err.message, 1, true)
   end)
 
   it("succeeds once the module is mended", function()
