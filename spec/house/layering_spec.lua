@@ -84,7 +84,7 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process cluster dgram http ipc look_up net process timers",
+  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",

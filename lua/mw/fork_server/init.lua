@@ -1,54 +1,29 @@
--- The master's side of fork servers: one warm process for each set of modules,
--- started when it is first needed. Its workers are our own children.
+-- The master's side of fork servers: one for each set of modules, started when
+-- it is first needed. Their workers are our own children.
 
+local Server = require "mw.fork_server.server"
 local core = require "mw.core.fork_server"
 local errors = require "mw.error"
-local fd = require "mw.core.fd"
-local native = require "mw.core.process"
 local process = require "mw.process"
+local tick = require "mw.tick"
 
 local M = {
   --- Whether workers are made in the way that needs nothing of Linux's own.
   portable = false,
-  --- How long modules may take to load, in milliseconds: we stand still
-  --- meanwhile.
+  --- How long modules may take to load, in milliseconds.
   patience = 30000,
 }
 
--- How long the titles of workers may be.
-local title_room = (" "):rep(1024)
-
----@class mw.ForkServer
----@field socket integer
----@field process userdata
-
----@type table<string, mw.ForkServer>
+---@type table<string, mw.ForkServer> those that are ready
 local servers = {}
 
 -- What decides where code is found must be equal before it is loaded.
-local search_variables = {
-  "LUA_PATH", "LUA_PATH_5_4", "LUA_CPATH", "LUA_CPATH_5_4", "MWRUN_LUA_DIR",
-}
-
-local function ignores_environment(exec_argv)
-  for _, option in ipairs(exec_argv) do
-    if option == "-E" then
-      return true
-    end
-  end
-  return false
-end
-
----@class mw.Preload
----@field modules string[]
----@field exec_argv string[]
----@field env table<string, any>? the worker's; ours where absent
----@field cwd string? the worker's; ours where absent
+local search_variables = { "LUA_PATH", "LUA_PATH_5_4", "LUA_CPATH", "LUA_CPATH_5_4", "MWRUN_LUA_DIR" }
 
 local function key_of(preload)
   local parts = { core.identity(), preload.cwd or "", process.cwd() or "", #preload.modules }
   table.move(preload.modules, 1, #preload.modules, #parts + 1, parts)
-  parts[#parts + 1] = tostring(ignores_environment(preload.exec_argv))
+  parts[#parts + 1] = tostring(Server.ignores_environment(preload))
   local env = preload.env or process.env
   for _, name in ipairs(search_variables) do
     parts[#parts + 1] = tostring(env[name])
@@ -56,66 +31,13 @@ local function key_of(preload)
   return table.concat(parts, "\0")
 end
 
-local function environment_of(preload)
-  -- The C library looks up all functions at once, and not again in each worker.
-  local list = { "MW_FORK_SERVER_FD=3", "LD_BIND_NOW=1" }
-  for name, value in pairs(preload.env or process.env) do
-    list[#list + 1] = name .. "=" .. tostring(value)
-  end
-  return list
-end
-
-local function end_server(key, server)
-  if servers[key] == server then
-    servers[key] = nil
-  end
-  if server.socket then
-    fd.close(server.socket)
-    server.socket = nil
-  end
-end
-
--- Its socket is all that it lives for: when that is closed, it ends.
-local function launch(key, preload)
-  local ours, theirs = core.pair()
-  if not ours then
-    return nil, theirs, "pipe"
-  end
-  local server = { socket = ours }
-  local args = { process.exec_path, ignores_environment(preload.exec_argv) and "-E" or nil }
-  args[#args + 1] = "--"
-  table.move(preload.modules, 1, #preload.modules, #args + 1, args)
-  args[#args + 1] = title_room
-  local handle, code, stage = native.spawn({
-    file = "/proc/self/exe", -- ours, whatever is at its path by now
-    args = args,
-    env = environment_of(preload),
-    cwd = preload.cwd,
-    fds = { n = 4, false, 1, 2, theirs },
-    death_signal = native.signals.SIGKILL,
-  }, function()
-    end_server(key, server)
+-- Starts what is to stand under this key as long as it lives.
+local function start(key, preload)
+  return Server.start(preload, function(server)
+    if servers[key] == server then
+      servers[key] = nil
+    end
   end)
-  fd.close(theirs)
-  if not handle then
-    fd.close(ours)
-    return nil, code, stage
-  end
-  handle:unref()
-  server.process = handle
-  return server
-end
-
-local function preload_error(code, reason)
-  local module, text = reason:match "^(.-)\n(.*)$"
-  if module then
-    local missing = text:find(("module '%s' not found"):format(module), 1, true)
-    code = missing and "ERR_MODULE_NOT_FOUND" or "ERR_PRELOAD_FAILED"
-    return errors.new(code, ("%s: cannot preload '%s': %s"):format(code, module, text), { module = module })
-  elseif code == "ETIMEDOUT" then
-    return errors.system(code, ("preload modules in %d ms"):format(M.patience))
-  end
-  return errors.new("ERR_PRELOAD_FAILED", "ERR_PRELOAD_FAILED: the fork server ended while it loaded its modules")
 end
 
 -- A server that is ready; nil and an error object, or the error's name and the
@@ -124,59 +46,94 @@ local function server_for(key, preload)
   if servers[key] then
     return servers[key]
   end
-  local server, code, stage = launch(key, preload)
-  if not server then
-    return nil, code, stage
-  end
-  local ready, failure, reason = core.wait(server.socket, M.patience)
-  if not ready then
-    end_server(key, server)
-    server.process:kill(native.signals.SIGKILL)
-    return nil, preload_error(failure, reason)
+  local server, code, stage = start(key, preload)
+  local err = server and server:wait(M.patience)
+  if not server or err then
+    return nil, err or code, stage
   end
   servers[key] = server
   return server
 end
 
-local function ask(server, engine, on_exit)
-  engine.fork_server, engine.double_fork = server.socket, M.portable
-  return native.spawn(engine, on_exit)
-end
-
---- Starts a worker, as `spawn` of mw.core.process does a program.
+--- Starts a worker, as `spawn` of mw.core.process does a program. Where its
+--- server is still to be started, it stands still until that is ready.
 ---@param preload mw.Preload
----@param engine table the engine's options; the worker's
+---@param engine table the engine's options; changed
 ---@param on_exit fun(code: integer?, signal: string?)
 ---@return userdata? handle
 ---@return string|mw.Error|nil code the system's refusal by name, or an error
 ---@return string? stage
 function M.spawn(preload, engine, on_exit)
   local key = key_of(preload)
-  local server, code, stage, handle
-  -- One that has ended since is seen no sooner than now.
+  local code, stage
+  -- That one has ended is seen no sooner than now.
   for _ = 1, 2 do
+    local server, handle
     server, code, stage = server_for(key, preload)
     if not server then
-      return nil, code, stage
+      break
     end
-    handle, code, stage = ask(server, engine, on_exit)
+    handle, code, stage = server:spawn(engine, M.portable, on_exit)
     if handle or stage ~= "server" then
       return handle, code, stage
     end
-    end_server(key, server)
+    servers[key] = nil
+    server:kill()
     if code ~= "EPIPE" then
-      server.process:kill(native.signals.SIGKILL)
       break
     end
   end
   return nil, code, stage
 end
 
---- Lets all servers end: the next worker comes from one that reads its code
---- anew. Workers that are there stay.
-function M.replace()
+-- Puts new servers in the place of old ones; none at all where one is no good.
+local function exchange(fresh, failure)
+  for key, server in pairs(fresh) do
+    if failure then
+      server:close()
+    else
+      if servers[key] then
+        servers[key]:close()
+      end
+      servers[key] = server
+    end
+  end
+end
+
+local function replace_when_ready(done)
+  local fresh, left, failure = {}, 1, nil
+  local function one_is_done(err)
+    failure, left = failure or err, left - 1
+    if left == 0 then
+      exchange(fresh, failure)
+      done(failure)
+    end
+  end
+  for key, old in pairs(servers) do
+    local server, code = start(key, old.preload)
+    left = left + 1
+    if server then
+      fresh[key] = server
+      server:when_ready(M.patience, one_is_done)
+    else
+      tick.add(one_is_done, errors.system(code, "spawn " .. process.exec_path))
+    end
+  end
+  tick.add(one_is_done)
+end
+
+--- Lets all servers end, so that workers come from others that have read their
+--- code anew; workers that are there stay. With `done`, the new ones are started
+--- at once, and the old ones serve until all of them are ready, or, where one is
+--- no good, go on.
+---@param done? fun(err: mw.Error?)
+function M.replace(done)
+  if done then
+    return replace_when_ready(done)
+  end
   for key, server in pairs(servers) do
-    end_server(key, server)
+    server:close()
+    servers[key] = nil
   end
 end
 

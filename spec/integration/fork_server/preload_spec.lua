@@ -305,6 +305,55 @@ describe("A fork server", function()
     assert.equal(0, children.finish(old).code)
   end)
 
+  it("serves on until the one that replaces it is ready", function()
+    local old = start(idle, { app = "return 1" })
+    old:wait "message"
+    folder:write("app.lua", "return 2")
+    local replaced, err
+    fork_server.replace(function(failure)
+      replaced, err = true, failure
+    end)
+    assert.equal("1", run("io.write(require 'app')", {}, { preload = { "app" } }).stdout)
+    eventually(function()
+      return replaced
+    end)
+    assert.is_nil(err)
+    assert.equal("2", run("io.write(require 'app')", {}, { preload = { "app" } }).stdout)
+    old:disconnect()
+    assert.equal(0, children.finish(old).code)
+  end)
+
+  it("goes on where the one that is to replace it is no good", function()
+    local before = fork_server.patience
+    for code, word in pairs { ["error 'bad'"] = "bad", ["while true do end"] = "ETIMEDOUT", ["os.exit()"] = "ended" } do
+      assert.equal("1", run("io.write(require 'app')", { app = "return 1" }).stdout)
+      folder:write("app.lua", code)
+      local err
+      fork_server.patience = code:find "while" and 100 or before
+      fork_server.replace(function(failure)
+        err = failure
+      end)
+      fork_server.patience = before
+      eventually(function()
+        return err
+      end)
+      assert.matches(word, err.message, 1, true)
+      assert.equal("1", run("io.write(require 'app')", {}, { preload = { "app" } }).stdout)
+      fork_server.replace()
+    end
+  end)
+
+  it("is replaced at once where there is none", function()
+    local replaced
+    fork_server.replace(function(err)
+      replaced = err == nil
+    end)
+    assert.is_nil(replaced)
+    eventually(function()
+      return replaced
+    end)
+  end)
+
   it("does not outlive its master, nor keep it alive", function()
     local worker = folder:write("worker.lua", "")
     for _, ending in ipairs { "", "process.kill(process.pid, 'SIGKILL')" } do
