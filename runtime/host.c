@@ -132,7 +132,7 @@ int mw_host_run(int argc, char **argv) {
   if (!host.L)
     return fail(&host, "create state", "not enough memory");
   if (host.server.socket >= 0 && !become_worker(&host))
-    return EXIT_SUCCESS; /* finalizers are for its workers to run */
+    exit(EXIT_SUCCESS); /* finalizers are for its workers to run */
   int error = uv_loop_init(&host.loop);
   if (error) {
     lua_close(host.L);
