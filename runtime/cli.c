@@ -205,11 +205,16 @@ static bool run_options(lua_State *L, char **argv, int script) {
   return true;
 }
 
+static bool run_module(lua_State *L, const char *name) {
+  lua_getglobal(L, "require");
+  lua_pushstring(L, name);
+  return call(L, 1, 0);
+}
+
 /* A worker of a cluster is one from the start, whatever its script requires. */
 static bool run_worker_side(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "mw.cluster");
-  return call(L, 1, 0);
+  return run_module(L, "mw.cluster") &&
+         (!getenv("MW_SUPERVISED") || run_module(L, "mw.supervisor.inside"));
 }
 
 static bool run_init(lua_State *L) {
@@ -270,6 +275,8 @@ static bool run_master(lua_State *L, const struct options *options, int argc,
   lua_pushliteral(L, "mw.supervisor.main");
   if (!call(L, 1, 1))
     return false;
+  lua_getfield(L, -1, "start");
+  lua_remove(L, -2);
   lua_pushstring(L, options->workers);
   lua_pushboolean(L, options->watch);
   push_words(L, argv, 1, options->script);

@@ -186,6 +186,19 @@ function M.current()
   return by_coroutine[coroutine.running()]
 end
 
+--- Where all the tasks are that wait, as text: a report of what is under way.
+---@param most integer no more tasks than these
+---@return string
+function M.tracebacks(most)
+  local parts = {}
+  for coroutine_of_task, task in pairs(by_coroutine) do
+    if task._status == "waiting" and not task._idle and #parts < most then
+      parts[#parts + 1] = "\na task that waits:\n" .. debug.traceback(coroutine_of_task)
+    end
+  end
+  return table.concat(parts)
+end
+
 -- Where a wait can be: returns the task, or nil in the main script.
 local function place_to_wait(what)
   local running, is_main = coroutine.running()

@@ -159,7 +159,9 @@ static struct mw_member *on_pick(void *user,
   lua_pushcfunction(L, choose);
   lua_pushlightuserdata(L, &choice);
   mw_call(L, 1, 0, 0);
-  return mw_dispatcher_member(choice.box->dispatcher, choice.outlet);
+  return choice.box->dispatcher
+             ? mw_dispatcher_member(choice.box->dispatcher, choice.outlet)
+             : NULL;
 }
 
 static void on_dispatcher_closed(void *user) {

@@ -164,8 +164,10 @@ static int loop_resume(lua_State *L) {
   if (status != LUA_OK && status != LUA_YIELD)
     nresults = 1; /* the error value */
   luaL_checkstack(L, nresults + 1, "too many results to resume");
-  lua_pushboolean(L, status == LUA_OK || status == LUA_YIELD);
+  /* First the results: the coroutine may be L itself, which is an error. */
   lua_xmove(co, L, nresults);
+  lua_pushboolean(L, status == LUA_OK || status == LUA_YIELD);
+  lua_insert(L, -1 - nresults);
   return nresults + 1;
 }
 

@@ -16,6 +16,7 @@
 #include "bindings/lua_process.h"
 #include "bindings/lua_socket.h"
 #include "bindings/lua_system.h"
+#include "bindings/lua_watchdog.h"
 
 /* One luv for both names, whichever is required first. */
 static int open_luv_once(lua_State *L) {
@@ -42,6 +43,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.process", luaopen_mw_core_process},
       {"mw.core.socket", luaopen_mw_core_socket},
       {"mw.core.system", luaopen_mw_core_system},
+      {"mw.core.watchdog", luaopen_mw_core_watchdog},
       {NULL, NULL},
   };
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

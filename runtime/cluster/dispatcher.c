@@ -7,15 +7,16 @@
 #include "net/acceptor.h"
 
 enum {
-  RETRY_MS = 6,    /* then who has not answered is passed over, and those who
-                      had no room are asked again */
-  WAITING_MAX = 64 /* then what comes waits in the kernel */
+  SOON_MS = 1,
+  RETRY_MS = 6,     /* then who has not answered is passed over */
+  REFUSAL_MS = 100, /* then who has refused is tried with one connection */
+  WAITING_MAX = 64  /* then what comes waits in the kernel */
 };
 
 struct mw_dispatcher {
   uv_timer_t retry;
-  uv_check_t flusher; /* sends what one turn of the loop has accepted */
-  int open_parts;     /* handles, and connections that were passed */
+  uv_check_t passer; /* after all that one turn of the loop has brought */
+  int open_parts;    /* handles, and connections that were passed */
   struct mw_acceptor *acceptor;
   uint32_t key;
   const struct mw_policy *policy;
@@ -64,11 +65,28 @@ static void part_closed(struct mw_dispatcher *dispatcher) {
 
 /* passing on */
 
+static uint64_t now_of(const struct mw_dispatcher *dispatcher) {
+  return uv_now(dispatcher->retry.loop);
+}
+
+static bool refuses(const struct mw_member *member) {
+  return member->refused &&
+         now_of(member->dispatcher) - member->refused < REFUSAL_MS;
+}
+
 bool mw_member_may(const struct mw_member *member,
                    const struct mw_connection *connection) {
   const struct mw_outlet *outlet = member->outlet;
   return mw_outlet_is_active(outlet) && !mw_outlet_is_full(outlet) &&
-         !(connection->refusals & mw_outlet_bit(outlet));
+         (connection->stage == MW_BEYOND || !refuses(member));
+}
+
+static bool is_for_anybody(const struct mw_dispatcher *dispatcher,
+                           const struct mw_connection *connection) {
+  for (EACH_MEMBER(link, dispatcher))
+    if (mw_member_may(member_at(link), connection))
+      return true;
+  return false;
 }
 
 struct mw_member *mw_dispatcher_ask(struct mw_dispatcher *dispatcher,
@@ -78,10 +96,14 @@ struct mw_member *mw_dispatcher_ask(struct mw_dispatcher *dispatcher,
 
 static bool pass(struct mw_dispatcher *dispatcher,
                  struct mw_connection *connection) {
-  struct mw_member *member = dispatcher->policy->pick(dispatcher, connection);
+  struct mw_member *member = NULL;
+  if (is_for_anybody(dispatcher, connection))
+    member = dispatcher->policy->pick(dispatcher, connection);
   if (!member)
     return false;
   member->turns++;
+  if (member->refused)
+    member->refused = now_of(dispatcher);
   dispatcher->open_parts++;
   unkeep(dispatcher, connection);
   mw_outlet_put(member->outlet, connection);
@@ -95,29 +117,23 @@ static bool has_active_member(const struct mw_dispatcher *dispatcher) {
   return false;
 }
 
-/* Whether all who could take it have refused. */
-static bool is_refused(const struct mw_dispatcher *dispatcher,
-                       const struct mw_connection *connection) {
-  for (EACH_MEMBER(link, dispatcher)) {
-    const struct mw_outlet *outlet = member_at(link)->outlet;
-    if (mw_outlet_is_active(outlet) &&
-        !(connection->refusals & mw_outlet_bit(outlet)))
+static bool all_refuse(const struct mw_dispatcher *dispatcher) {
+  for (EACH_MEMBER(link, dispatcher))
+    if (mw_outlet_is_active(member_at(link)->outlet) &&
+        !refuses(member_at(link)))
       return false;
-  }
   return has_active_member(dispatcher);
 }
 
-/* One that all have refused is offered once more at once, so that somebody
-   says so to the client; who can't do that leaves it waiting. */
+/* Where all refuse, somebody is to say so to the client; who can't do that
+   leaves it waiting. */
 static void pass_or_keep(struct mw_dispatcher *dispatcher,
                          struct mw_connection *connection) {
-  if (pass(dispatcher, connection) || !is_refused(dispatcher, connection))
+  if (pass(dispatcher, connection) || dispatcher->closing ||
+      connection->stage != MW_NEW || !all_refuse(dispatcher))
     return;
-  bool is_news = !connection->beyond;
-  connection->beyond = true;
-  connection->refusals = 0;
-  if (is_news)
-    pass(dispatcher, connection);
+  connection->stage = MW_BEYOND;
+  pass(dispatcher, connection);
 }
 
 static void flush(struct mw_dispatcher *dispatcher) {
@@ -125,21 +141,12 @@ static void flush(struct mw_dispatcher *dispatcher) {
     mw_outlet_flush(member_at(link)->outlet);
 }
 
-static void on_retry(uv_timer_t *timer) {
-  mw_dispatcher_go_on(OWNER(timer, retry));
-}
-
-/* Accepts, or waits for somebody to be free, whichever there is reason for. */
+/* Accepts as long as there is reason for it. */
 static void update(struct mw_dispatcher *dispatcher) {
   if (dispatcher->closing)
     return;
-  bool active = has_active_member(dispatcher);
-  bool accepts =
-      active && !dispatcher->paused && dispatcher->waiting_count < WAITING_MAX;
-  if (dispatcher->waiting_count > 0 && active)
-    uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
-  else
-    uv_timer_stop(&dispatcher->retry);
+  bool accepts = has_active_member(dispatcher) && !dispatcher->paused &&
+                 dispatcher->waiting_count < WAITING_MAX;
   if (dispatcher->accepting == accepts)
     return;
   dispatcher->accepting = accepts;
@@ -149,7 +156,11 @@ static void update(struct mw_dispatcher *dispatcher) {
     mw_acceptor_stop(dispatcher->acceptor);
 }
 
-void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher) {
+static void on_retry(uv_timer_t *timer) {
+  mw_dispatcher_go_on(OWNER(timer, retry));
+}
+
+static void pass_all(struct mw_dispatcher *dispatcher) {
   struct mw_link *link = dispatcher->waiting.next;
   while (!dispatcher->closing && link != &dispatcher->waiting) {
     struct mw_connection *connection =
@@ -158,13 +169,34 @@ void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher) {
     pass_or_keep(dispatcher, connection);
   }
   flush(dispatcher);
-  update(dispatcher);
 }
 
-void mw_dispatcher_go_on_soon(struct mw_dispatcher *dispatcher) {
+static void on_turn(uv_check_t *passer) {
+  struct mw_dispatcher *dispatcher = OWNER(passer, passer);
+  uv_check_stop(passer);
+  uv_timer_stop(&dispatcher->retry);
+  pass_all(dispatcher);
   update(dispatcher);
-  if (dispatcher->waiting_count > 0 && !dispatcher->closing)
-    uv_timer_start(&dispatcher->retry, on_retry, 0, 0);
+  if (dispatcher->waiting_count > 0 && has_active_member(dispatcher))
+    uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
+}
+
+void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher) {
+  update(dispatcher);
+  if (dispatcher->waiting_count == 0 || dispatcher->closing)
+    return;
+  uv_check_start(&dispatcher->passer, on_turn);
+  uv_timer_start(&dispatcher->retry, on_retry, SOON_MS, 0);
+}
+
+void mw_dispatcher_note_verdict(struct mw_dispatcher *dispatcher,
+                                const struct mw_outlet *outlet,
+                                struct mw_connection *connection, bool taken) {
+  struct mw_member *member = mw_dispatcher_member(dispatcher, outlet);
+  if (member)
+    member->refused = taken ? 0 : now_of(dispatcher);
+  if (!taken && connection->stage == MW_BEYOND)
+    connection->stage = MW_MUST_WAIT;
 }
 
 void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
@@ -175,7 +207,7 @@ void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
   }
   dispatcher->open_parts--;
   keep(dispatcher, connection);
-  mw_dispatcher_go_on_soon(dispatcher);
+  mw_dispatcher_go_on(dispatcher);
 }
 
 void mw_dispatcher_let_go(struct mw_dispatcher *dispatcher,
@@ -185,11 +217,6 @@ void mw_dispatcher_let_go(struct mw_dispatcher *dispatcher,
 }
 
 /* accepting */
-
-static void on_flush(uv_check_t *flusher) {
-  uv_check_stop(flusher);
-  flush(OWNER(flusher, flusher));
-}
 
 static void on_connection(void *user, int fd) {
   struct mw_dispatcher *dispatcher = user;
@@ -201,11 +228,7 @@ static void on_connection(void *user, int fd) {
   connection->dispatcher = dispatcher;
   connection->fd = fd;
   keep(dispatcher, connection);
-  if (dispatcher->waiting_count == 1)
-    pass_or_keep(dispatcher, connection);
-  if (dispatcher->waiting_count > 0)
-    update(dispatcher);
-  uv_check_start(&dispatcher->flusher, on_flush);
+  mw_dispatcher_go_on(dispatcher);
 }
 
 /* What could not be accepted waits in the kernel: there is nobody to tell. */
@@ -254,7 +277,7 @@ int mw_dispatcher_add(struct mw_dispatcher *dispatcher,
   member->turns = fewest_turns(dispatcher);
   mw_list_append(&dispatcher->members, &member->of_dispatcher);
   mw_list_append(mw_outlet_members(outlet), &member->of_outlet);
-  mw_dispatcher_go_on_soon(dispatcher);
+  mw_dispatcher_go_on(dispatcher);
   return 0;
 }
 
@@ -276,7 +299,7 @@ void mw_dispatcher_remove(struct mw_dispatcher *dispatcher,
     return;
   mw_outlet_flush(outlet);
   remove_member(member);
-  mw_dispatcher_go_on_soon(dispatcher);
+  mw_dispatcher_go_on(dispatcher);
 }
 
 /* life */
@@ -285,8 +308,8 @@ static void on_timer_closed(uv_handle_t *handle) {
   part_closed(OWNER(handle, retry));
 }
 
-static void on_flusher_closed(uv_handle_t *handle) {
-  part_closed(OWNER(handle, flusher));
+static void on_passer_closed(uv_handle_t *handle) {
+  part_closed(OWNER(handle, passer));
 }
 
 static void on_acceptor_closed(void *user) {
@@ -314,10 +337,10 @@ int mw_dispatcher_open(uv_loop_t *loop, int fd, uint32_t key,
   }
   mw_acceptor_set_referenced(dispatcher->acceptor, false);
   uv_timer_init(loop, &dispatcher->retry);
-  uv_check_init(loop, &dispatcher->flusher);
+  uv_check_init(loop, &dispatcher->passer);
   uv_unref((uv_handle_t *)&dispatcher->retry);
-  uv_unref((uv_handle_t *)&dispatcher->flusher);
-  dispatcher->retry.data = dispatcher->flusher.data = NULL;
+  uv_unref((uv_handle_t *)&dispatcher->passer);
+  dispatcher->retry.data = dispatcher->passer.data = NULL;
   dispatcher->open_parts = 3;
   dispatcher->key = key;
   dispatcher->policy = policy;
@@ -344,5 +367,5 @@ void mw_dispatcher_close(struct mw_dispatcher *dispatcher) {
   }
   mw_acceptor_close(dispatcher->acceptor);
   uv_close((uv_handle_t *)&dispatcher->retry, on_timer_closed);
-  uv_close((uv_handle_t *)&dispatcher->flusher, on_flusher_closed);
+  uv_close((uv_handle_t *)&dispatcher->passer, on_passer_closed);
 }

@@ -23,12 +23,14 @@ struct mw_member {
   struct mw_link of_dispatcher, of_outlet;
   struct mw_dispatcher *dispatcher;
   struct mw_outlet *outlet;
-  unsigned slot;  /* the worker's place, which a replacement inherits */
-  uint64_t turns; /* how many connections it has had, for the policy */
+  unsigned slot;    /* the worker's place, which a replacement inherits */
+  uint64_t turns;   /* how many connections it has had, for the policy */
+  uint64_t refused; /* when it did not take one, in ms of the loop; 0: takes */
 };
 
 struct mw_dispatcher_events {
-  /* mw_policy_custom: the member to pick, or NULL. */
+  /* mw_policy_custom: the member to pick, or NULL. It may close the dispatcher.
+   */
   struct mw_member *(*on_pick)(void *user,
                                const struct mw_connection *connection);
   void (*on_closed)(void *user);
@@ -81,6 +83,11 @@ struct mw_member *mw_dispatcher_ask(struct mw_dispatcher *dispatcher,
 
 uint32_t mw_dispatcher_key(const struct mw_dispatcher *dispatcher);
 
+/** What a worker says of a connection that it was passed. */
+void mw_dispatcher_note_verdict(struct mw_dispatcher *dispatcher,
+                                const struct mw_outlet *outlet,
+                                struct mw_connection *connection, bool taken);
+
 /** A connection that was passed comes back. */
 void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
                              struct mw_connection *connection);
@@ -89,11 +96,8 @@ void mw_dispatcher_take_back(struct mw_dispatcher *dispatcher,
 void mw_dispatcher_let_go(struct mw_dispatcher *dispatcher,
                           struct mw_connection *connection);
 
-/** Somebody can take more, perhaps. Called by the loop alone: it may ask the
- * program. */
+/** Somebody can take more, perhaps: soon, once what this turn of the loop has
+ * brought is known, what waits is passed on. */
 void mw_dispatcher_go_on(struct mw_dispatcher *dispatcher);
-
-/** The same, in the next turn of the loop. */
-void mw_dispatcher_go_on_soon(struct mw_dispatcher *dispatcher);
 
 #endif

@@ -26,7 +26,8 @@ struct mw_handoff {
   int fds[MW_HANDOFF_MAX]; /* -1 where one did not get here */
 };
 
-/* The worker's answer: to one packet, or of its own accord. */
+/* The worker's answer to one packet; or, of its own accord and without
+   verdicts, that something has changed: it may have room. */
 struct mw_handoff_report {
   size_t count;  /* of verdicts */
   uint32_t open; /* connections that the worker has, where it counts them */

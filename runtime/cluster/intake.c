@@ -13,13 +13,14 @@ struct service {
   uint32_t key;
   const struct mw_sink *sink;
   void *user;
-  size_t room; /* for the packet that is being answered */
+  size_t room;  /* for the packet that is being answered */
+  bool refuses; /* it has had no room, and the master knows */
   bool referenced, left;
 };
 
 struct mw_intake {
   uv_poll_t poll;
-  uv_check_t counter;
+  uv_check_t observer;
   int fd;
   int open_handles;
   const struct mw_intake_events *events;
@@ -33,6 +34,7 @@ struct mw_intake {
 #define OWNER(handle, member) MW_LINKED(handle, struct mw_intake, member)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+static void observe(uv_check_t *observer);
 
 static struct service *service_at(struct mw_link *link) {
   return MW_LINKED(link, struct service, link);
@@ -82,10 +84,45 @@ static bool takes(const struct mw_intake *intake, size_t index) {
   struct service *service = find(intake, intake->handoff.records[index].key);
   if (!service || intake->handoff.fds[index] < 0)
     return false;
-  if (service->room == 0)
-    return intake->handoff.records[index].beyond && service->sink->turns_away;
-  service->room--;
-  return true;
+  bool has_room = service->room > 0;
+  if (has_room)
+    service->room--;
+  service->refuses |= !has_room;
+  return has_room ||
+         (intake->handoff.records[index].beyond && service->sink->turns_away);
+}
+
+static bool has_room_again(const struct mw_intake *intake) {
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next) {
+    const struct service *service = service_at(link);
+    if (service->refuses && !service->left &&
+        service->sink->room(service->user) > 0)
+      return true;
+  }
+  return false;
+}
+
+static void refuse_no_more(struct mw_intake *intake) {
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next)
+    service_at(link)->refuses = false;
+}
+
+static bool any_refuses(const struct mw_intake *intake) {
+  for (struct mw_link *link = intake->services.next; link != &intake->services;
+       link = link->next)
+    if (service_at(link)->refuses)
+      return true;
+  return false;
+}
+
+/* There is something to tell once it changes. */
+static void update_observer(struct mw_intake *intake) {
+  if (intake->counts || any_refuses(intake))
+    uv_check_start(&intake->observer, observe);
+  else
+    uv_check_stop(&intake->observer);
 }
 
 /* Says what becomes of the packet, before anything does. */
@@ -96,8 +133,9 @@ static void judge(struct mw_intake *intake) {
   report->open = count_open(intake);
   for (size_t i = 0; i < report->count; i++) {
     report->verdicts[i] = takes(intake, i);
-    report->open += report->verdicts[i];
+    report->open += intake->counts && report->verdicts[i];
   }
+  update_observer(intake);
 }
 
 /* handing out */
@@ -168,25 +206,30 @@ static void receive(struct mw_intake *intake) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct mw_intake *intake = OWNER(poll, poll);
-  if (events & UV_WRITABLE) {
+  bool stopped = status < 0; /* by an error, which is the next call's */
+  if (stopped || (events & UV_WRITABLE))
     uv_poll_start(poll, UV_READABLE, on_poll);
+  if (intake->handoff.count > 0)
     answer(intake);
-  } else if (events & UV_READABLE) {
+  else if (stopped || (events & UV_READABLE))
     receive(intake);
-  } else if (status < 0) { /* the poll was stopped */
-    uv_poll_start(poll, UV_READABLE, on_poll);
-  }
 }
 
 /* Once a turn: connections also come and go without the master. */
-static void on_counter(uv_check_t *counter) {
-  struct mw_intake *intake = OWNER(counter, counter);
-  uint32_t open = count_open(intake);
-  if (open == intake->report.open || intake->handoff.count > 0)
+static void observe(uv_check_t *observer) {
+  struct mw_intake *intake = OWNER(observer, observer);
+  if (intake->handoff.count > 0)
+    return; /* what it is told tells that, too */
+  struct mw_handoff_report report = {.open = count_open(intake)};
+  if (report.open == intake->report.open && !has_room_again(intake))
     return;
-  struct mw_handoff_report report = {.open = open};
-  if (mw_handoff_report(intake->fd, &report) == 0)
-    intake->report.open = open;
+  if (mw_handoff_report(intake->fd, &report) == UV_EAGAIN) {
+    uv_poll_start(&intake->poll, UV_READABLE | UV_WRITABLE, on_poll);
+    return;
+  }
+  intake->report.open = report.open;
+  refuse_no_more(intake);
+  update_observer(intake);
 }
 
 /* servers */
@@ -242,8 +285,8 @@ static void on_poll_closed(uv_handle_t *handle) {
   handle_closed(OWNER(handle, poll));
 }
 
-static void on_counter_closed(uv_handle_t *handle) {
-  handle_closed(OWNER(handle, counter));
+static void on_observer_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, observer));
 }
 
 int mw_intake_open(uv_loop_t *loop, int fd, bool counts,
@@ -257,8 +300,8 @@ int mw_intake_open(uv_loop_t *loop, int fd, bool counts,
     free(intake);
     return error;
   }
-  uv_check_init(loop, &intake->counter);
-  intake->poll.data = intake->counter.data = NULL;
+  uv_check_init(loop, &intake->observer);
+  intake->poll.data = intake->observer.data = NULL;
   intake->open_handles = 2;
   intake->fd = fd;
   intake->counts = counts;
@@ -267,9 +310,8 @@ int mw_intake_open(uv_loop_t *loop, int fd, bool counts,
   mw_list_init(&intake->services);
   uv_poll_start(&intake->poll, UV_READABLE, on_poll);
   uv_unref((uv_handle_t *)&intake->poll);
-  if (counts)
-    uv_check_start(&intake->counter, on_counter);
-  uv_unref((uv_handle_t *)&intake->counter);
+  update_observer(intake);
+  uv_unref((uv_handle_t *)&intake->observer);
   *result = intake;
   return 0;
 }
@@ -288,5 +330,5 @@ void mw_intake_close(struct mw_intake *intake) {
   drop_packet(intake);
   mw_fd_close(intake->fd);
   uv_close((uv_handle_t *)&intake->poll, on_poll_closed);
-  uv_close((uv_handle_t *)&intake->counter, on_counter_closed);
+  uv_close((uv_handle_t *)&intake->observer, on_observer_closed);
 }

@@ -1,6 +1,5 @@
 #include "cluster/outlet.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/fd.h"
@@ -12,7 +11,7 @@ enum {
   WINDOW_MAX = 64,
   PENDING_MAX = 1024, /* each is a descriptor here */
   QUICK_MS = 5,       /* an answer that comes in time */
-  RETRY_MS = 10       /* while too many descriptors are under way */
+  RETRY_MS = 10       /* after a refusal by the kernel */
 };
 
 struct mw_outlet {
@@ -27,7 +26,6 @@ struct mw_outlet {
   size_t pending;              /* how many there are in both */
   size_t window;               /* grows while answers come in time */
   uint32_t open;               /* as the worker told last */
-  uint64_t bit;
   struct mw_link members;
   bool active, blocked, ended, closing;
 };
@@ -72,10 +70,6 @@ size_t mw_outlet_load(const struct mw_outlet *outlet) {
   return outlet->pending + outlet->open;
 }
 
-uint64_t mw_outlet_bit(const struct mw_outlet *outlet) {
-  return outlet->bit;
-}
-
 void *mw_outlet_user(const struct mw_outlet *outlet) {
   return outlet->user;
 }
@@ -85,14 +79,11 @@ struct mw_link *mw_outlet_members(struct mw_outlet *outlet) {
 }
 
 /* Those who have waited for this worker go on. */
-static void tell_dispatchers(struct mw_outlet *outlet,
-                             void (*tell)(struct mw_dispatcher *dispatcher)) {
-  struct mw_link *link = outlet->members.next;
-  while (link != &outlet->members) {
-    struct mw_member *member = MW_LINKED(link, struct mw_member, of_outlet);
-    link = link->next;
-    tell(member->dispatcher);
-  }
+static void tell_dispatchers(struct mw_outlet *outlet) {
+  for (struct mw_link *link = outlet->members.next; link != &outlet->members;
+       link = link->next)
+    mw_dispatcher_go_on(
+        MW_LINKED(link, struct mw_member, of_outlet)->dispatcher);
 }
 
 bool mw_outlet_is_active(const struct mw_outlet *outlet) {
@@ -101,7 +92,7 @@ bool mw_outlet_is_active(const struct mw_outlet *outlet) {
 
 void mw_outlet_set_active(struct mw_outlet *outlet, bool active) {
   outlet->active = active;
-  tell_dispatchers(outlet, mw_dispatcher_go_on_soon);
+  tell_dispatchers(outlet);
 }
 
 /* what comes back */
@@ -115,6 +106,18 @@ static void give_back(struct mw_outlet *outlet,
                       struct mw_connection *connection) {
   settle(outlet, connection);
   mw_dispatcher_take_back(connection->dispatcher, connection);
+}
+
+static void pass_verdict(struct mw_outlet *outlet,
+                         struct mw_connection *connection, bool taken) {
+  struct mw_dispatcher *dispatcher = connection->dispatcher;
+  mw_dispatcher_note_verdict(dispatcher, outlet, connection, taken);
+  if (!taken) {
+    give_back(outlet, connection);
+    return;
+  }
+  settle(outlet, connection);
+  mw_dispatcher_let_go(dispatcher, connection);
 }
 
 static void give_all_back(struct mw_outlet *outlet) {
@@ -134,6 +137,13 @@ static void adapt_window(struct mw_outlet *outlet,
     outlet->window *= 2;
 }
 
+/* The worker speaks up: it may have room again. */
+static void forget_refusals(struct mw_outlet *outlet) {
+  for (struct mw_link *link = outlet->members.next; link != &outlet->members;
+       link = link->next)
+    MW_LINKED(link, struct mw_member, of_outlet)->refused = 0;
+}
+
 static int handle_report(struct mw_outlet *outlet,
                          const struct mw_handoff_report *report) {
   for (size_t i = 0; i < report->count; i++) {
@@ -142,15 +152,11 @@ static int handle_report(struct mw_outlet *outlet,
     struct mw_connection *connection = first_of(&outlet->sent);
     if (i == 0)
       adapt_window(outlet, connection);
-    if (report->verdicts[i]) {
-      settle(outlet, connection);
-      mw_dispatcher_let_go(connection->dispatcher, connection);
-    } else {
-      connection->refusals |= outlet->bit;
-      give_back(outlet, connection);
-    }
+    pass_verdict(outlet, connection, report->verdicts[i]);
   }
   outlet->open = report->open;
+  if (report->count == 0)
+    forget_refusals(outlet);
   return 0;
 }
 
@@ -198,7 +204,7 @@ static void fill(struct mw_handoff *handoff, const struct mw_outlet *outlet) {
         MW_LINKED(link, struct mw_connection, link);
     handoff->records[handoff->count].key =
         mw_dispatcher_key(connection->dispatcher);
-    handoff->records[handoff->count].beyond = connection->beyond;
+    handoff->records[handoff->count].beyond = connection->stage != MW_NEW;
     handoff->fds[handoff->count++] = connection->fd;
   }
 }
@@ -211,18 +217,19 @@ static void note_sent(struct mw_outlet *outlet, size_t count) {
   }
 }
 
-/* An error of any other kind is the worker's end, which reading tells. */
+/* The kernel has no memory, or too many descriptors are under way; if it is the
+   worker's end, reading tells. */
 static void wait_for_room(struct mw_outlet *outlet, int error) {
-  if (error == -ETOOMANYREFS)
-    uv_timer_start(&outlet->retry, on_retry, RETRY_MS, 0);
-  else if (error == UV_EAGAIN)
+  if (error == UV_EAGAIN)
     set_blocked(outlet, true);
+  else if (error)
+    uv_timer_start(&outlet->retry, on_retry, RETRY_MS, 0);
 }
 
 void mw_outlet_flush(struct mw_outlet *outlet) {
   struct mw_handoff handoff;
   int error = 0;
-  if (outlet->blocked || outlet->ended)
+  if (outlet->blocked || outlet->ended || outlet->closing)
     return;
   while (!error && !mw_list_is_empty(&outlet->queued)) {
     fill(&handoff, outlet);
@@ -240,7 +247,7 @@ static void receive(struct mw_outlet *outlet) {
     return;
   if (result <= 0 || handle_report(outlet, &report))
     end(outlet);
-  tell_dispatchers(outlet, mw_dispatcher_go_on);
+  tell_dispatchers(outlet);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -249,10 +256,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     set_blocked(outlet, false);
     mw_outlet_flush(outlet);
   }
-  if (events & UV_READABLE)
-    receive(outlet);
-  else if (status < 0) /* the poll was stopped */
+  if (status < 0) /* the poll was stopped; reading says why */
     watch(outlet);
+  if (status < 0 || (events & UV_READABLE))
+    receive(outlet);
 }
 
 /* life */
@@ -264,11 +271,6 @@ static void on_handle_closed(uv_handle_t *handle) {
     return;
   outlet->events->on_closed(outlet->user);
   free(outlet);
-}
-
-static uint64_t next_bit(void) {
-  static unsigned number; /* the loop's thread alone makes outlets */
-  return UINT64_C(1) << (number++ % 64);
 }
 
 int mw_outlet_open(uv_loop_t *loop, int fd,
@@ -289,7 +291,6 @@ int mw_outlet_open(uv_loop_t *loop, int fd,
   outlet->events = events;
   outlet->user = user;
   outlet->window = WINDOW_MIN;
-  outlet->bit = next_bit();
   outlet->active = true;
   mw_list_init(&outlet->queued);
   mw_list_init(&outlet->sent);

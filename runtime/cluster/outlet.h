@@ -22,9 +22,12 @@ struct mw_connection {
   struct mw_link link;
   struct mw_dispatcher *dispatcher;
   int fd;
-  bool beyond;       /* every worker is full: the next is to say so to it */
-  uint64_t refusals; /* a bit for each outlet that did not take it */
-  uint64_t passed;   /* when it was passed on, in ms of the loop */
+  enum {
+    MW_NEW,      /* those who have refused others are not asked */
+    MW_BEYOND,   /* all of them have: the next is to say so to the client */
+    MW_MUST_WAIT /* who can't do that, has had it */
+  } stage;
+  uint64_t passed; /* when it was passed on, in ms of the loop */
 };
 
 struct mw_outlet_events {
@@ -59,9 +62,6 @@ bool mw_outlet_is_busy(const struct mw_outlet *outlet);
 /** Whether it has so many that no more are to be passed, whatever the policy.
  */
 bool mw_outlet_is_full(const struct mw_outlet *outlet);
-
-/** The bit of this outlet in `refusals`; beyond 64 they are shared. */
-uint64_t mw_outlet_bit(const struct mw_outlet *outlet);
 
 /** Queues a connection, the outlet's from then on, for mw_outlet_flush(). */
 void mw_outlet_put(struct mw_outlet *outlet, struct mw_connection *connection);

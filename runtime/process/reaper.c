@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define BUCKET_COUNT 256
 
@@ -165,6 +166,30 @@ static bool reap_by_peeking(struct mw_reaper *reaper) {
   return true;
 }
 
+/* As pid 1 we get the children of all who die before them: those that nobody
+ * here has started are reaped and forgotten. */
+static void reap_as_init(struct mw_reaper *reaper) {
+  for (;;) {
+    siginfo_t info = {.si_pid = 0};
+    struct mw_child *child;
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 ||
+        info.si_pid == 0)
+      return;
+    child = find_child(reaper, info.si_pid);
+    if (child == NULL)
+      waitpid(info.si_pid, NULL, WNOHANG);
+    else if (!try_reap(child))
+      return;
+  }
+}
+
+static void reap(struct mw_reaper *reaper) {
+  if (getpid() == 1)
+    reap_as_init(reaper);
+  else if (!reap_by_peeking(reaper))
+    reap_by_trying_all(reaper);
+}
+
 static void call_on_exit(struct mw_child *child) {
   int wait_status = child->wait_status;
   int status = 0;
@@ -184,8 +209,7 @@ static void call_on_exit(struct mw_child *child) {
 static void on_sweep(uv_idle_t *sweeper) {
   struct mw_reaper *reaper = OWNER(sweeper, sweeper);
   uv_idle_stop(sweeper);
-  if (!reap_by_peeking(reaper))
-    reap_by_trying_all(reaper);
+  reap(reaper);
   update_handle(reaper);
   /* A callback may start and forget children, or close the reaper. */
   while (reaper->ended != NULL)

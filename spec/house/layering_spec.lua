@@ -55,7 +55,7 @@ local c_privileges = {
 
 -- Lua: what lua/mw/ holds.
 local lua_order = {
-  "error",
+  "counters error",
   "exit json msgpack options providers start tick",
   "timers",
   "task",
@@ -67,11 +67,15 @@ local lua_order = {
   "fork_server http",
   "child_process",
   "cluster",
+  "supervisor",
   "mw",
 }
 
 -- Only a subsystem's own files use its inner files; these have a side door.
 local lua_doors = {
+  ["mw.cluster.inside.listening"] = words "supervisor",
+  ["mw.cluster.master.listeners"] = words "supervisor",
+  ["mw.cluster.policies"] = words "supervisor",
   ["mw.child_process.arguments"] = words "cluster",
   ["mw.ipc.channel"] = words "child_process process",
   ["mw.ipc.descriptor"] = words "process",
@@ -84,7 +88,7 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process timers",
+  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",
@@ -95,10 +99,11 @@ local lua_privileges = {
   ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
-  ["mw.core.loop"] = words "emitter exit process start stream task tick timers",
+  ["mw.core.loop"] = words "emitter exit process start stream supervisor task tick timers",
   ["mw.core.process"] = words "child_process fork_server process",
   ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
-  ["mw.core.system"] = words "ipc mw process timers",
+  ["mw.core.system"] = words "ipc mw process supervisor timers",
+  ["mw.core.watchdog"] = words "supervisor",
 }
 
 local function ranks(order)

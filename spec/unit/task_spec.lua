@@ -8,6 +8,7 @@ local mw = require "mw"
 local process = require "mw.process"
 local run_mwrun = require "spec.support.run_mwrun"
 local stream = require "mw.stream"
+local tracebacks = require("mw.task").tracebacks
 local timers = require "mw.timers"
 local uncaught = require "spec.support.uncaught"
 local uv = require "luv"
@@ -815,5 +816,29 @@ describe("many waits", function()
       end)
     end
     assert.equal(2000, last:join())
+  end)
+end)
+
+describe("the tracebacks of tasks", function()
+  local first_line = debug.getinfo(1, "l").currentline + 2
+  local function wait_here()
+    mw.sleep(100000)
+  end
+
+  it("are of those that wait, and no more than are asked for", function()
+    local tasks = {}
+    for number = 1, 3 do
+      tasks[number] = mw.go(wait_here)
+    end
+    mw.go(function() end):join()
+    local place = ("task_spec.lua:%d:"):format(first_line)
+    local _, count = tracebacks(100):gsub(place, "")
+    assert.equal(3, count)
+    assert.equal(2, select(2, tracebacks(2):gsub("a task that waits:", "")))
+    for _, waiting in ipairs(tasks) do
+      waiting:cancel()
+      waiting:join()
+    end
+    assert.is_nil(tracebacks(100):find(place, 1, true))
   end)
 end)

@@ -1,5 +1,6 @@
 -- Cookies. (RFC 6265)
 
+local date = require "mw.http.date"
 local errors = require "mw.error"
 local options = require "mw.options"
 local query = require "mw.http.query"
@@ -76,7 +77,7 @@ function M.format(name, value, opts)
     add("Domain=" .. opts.domain)
   end
   if opts.expires then
-    add("Expires=" .. os.date("!%a, %d %b %Y %H:%M:%S GMT", math.floor(opts.expires)))
+    add("Expires=" .. date.format(math.floor(opts.expires)))
   end
   if opts.max_age then
     add(("Max-Age=%d"):format(opts.max_age))

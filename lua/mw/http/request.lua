@@ -1,5 +1,6 @@
 -- Requests, as the handlers of a server get them: readable streams over what the
 -- engine has read. All but the exchange is worked out when it is asked for.
+-- Trailers behind the chunks of a body are checked and dropped.
 -- (https://nodejs.org/api/http.html#class-httpincomingmessage)
 
 local Connection = require "mw.http.connection"

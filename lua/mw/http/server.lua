@@ -1,13 +1,12 @@
--- Servers: what a handler is called for, and how it ends. The listening is that
--- of net; connections, parsing and sending are the engine's.
+-- Servers. The listening is that of net; connections, parsing and sending are the
+-- engine's.
 -- (https://nodejs.org/api/http.html#class-httpserver)
 
-local Request = require "mw.http.request"
-local Response = require "mw.http.response"
 local core = require "mw.core.http"
 local emitter = require "mw.emitter"
-local errors = require "mw.error"
+local exchanges = require "mw.http.exchanges"
 local fd = require "mw.core.fd"
+local limits = require "mw.http.limits"
 local net = require "mw.net"
 local options = require "mw.options"
 local socket = require "mw.core.socket"
@@ -16,178 +15,6 @@ local task = require "mw.task"
 ---@class mw.HttpServer: mw.Server
 local Server = emitter.class("mw.http.server", net.Server)
 
-local schema = {
-  max_header_size = options.integer(1),
-  max_headers = options.integer(1),
-  max_body = options.size,
-  max_connections = options.size,
-  headers_timeout = options.size,
-  request_timeout = options.size,
-  send_timeout = options.size,
-  keep_alive_timeout = options.size,
-  drain_timeout = options.size,
-  high_water_mark = options.integer(1),
-}
-
-local defaults = {
-  max_header_size = 16384,
-  max_headers = 100,
-  max_body = math.huge,
-  max_connections = 0,
-  headers_timeout = 60000,
-  request_timeout = 300000,
-  send_timeout = 60000,
-  keep_alive_timeout = 5000,
-  drain_timeout = 5000,
-}
-
--- What the engine takes for "no limit" is as large as it gets, or 0.
-local function limits_of(opts)
-  local limits = {}
-  for name, default in pairs(defaults) do
-    local value = opts[name] or default
-    local whole = value < 2 ^ 53 and math.ceil(value)
-    limits[name] = whole or (name == "max_body" and math.maxinteger) or 0
-  end
-  return limits
-end
-
--- Handlers ------------------------------------------------------------------
-
-local function report(err, traceback)
-  io.stdout:flush()
-  io.stderr:write("mwrun: ", tostring(err), "\n", traceback and traceback .. "\n" or "")
-end
-
-local function has_listeners(object)
-  local events = rawget(object, "_events")
-  return events and next(events) ~= nil
-end
-
--- Whether somebody else can still answer: listeners that the handler has left
--- behind, of which a pipe is one.
-local function is_awaited(req, res)
-  return has_listeners(req) or has_listeners(res)
-end
-
-local function handler_over(ok, err, traceback, req, res)
-  if not ok then
-    report(err, traceback)
-    res:_fail(500)
-  elseif res._finishing or res.destroyed then
-    return
-  elseif res.headers_sent then
-    res:flush_headers()
-  elseif not is_awaited(req, res) then
-    report(("the handler of %s %s has ended without an answer"):format(req.method, req.url))
-    res:_fail(500)
-  end
-end
-
--- More than one listener, or those of once.
-local function emit_request(self, req, res)
-  for _, fn in ipairs(self:_take_listeners "request") do
-    fn(req, res)
-  end
-end
-
-local function serve(self, exchange)
-  local req = Request.new(self, exchange)
-  local res = Response.new(req, exchange)
-  local handler = self._handler
-  if handler then
-    task.run(handler, handler_over, req, res)
-  elseif self:listener_count "request" > 0 then
-    task.run(function()
-      emit_request(self, req, res)
-    end, handler_over, req, res)
-  else
-    res:_fail(404)
-  end
-  if not res._finish_emitted then
-    exchange:set_owner(res)
-  end
-end
-
--- The engine's events -------------------------------------------------------
-
-local function on_data(exchange, piece)
-  local res = exchange:owner()
-  if res then
-    res.req:_arrived(piece)
-  end
-end
-
-local function on_drain(exchange)
-  local res = exchange:owner()
-  if res then
-    res:_drained()
-  end
-end
-
-local function aborted(code)
-  if code == "EFBIG" then
-    return errors.new("ERR_HTTP_BODY_TOO_LARGE", "ERR_HTTP_BODY_TOO_LARGE: the body is longer than max_body")
-  end
-  return errors.system(code, "aborted")
-end
-
--- Both sides of an exchange that did not come to its end: who waits for one of
--- them learns why.
-local function on_over(exchange, code)
-  local res = exchange:owner()
-  if not res then
-    return
-  end
-  local err = code and aborted(code) or nil
-  if err and not res.req._ended then
-    res.req:destroy(err)
-  end
-  if err or not res._finishing then
-    res:destroy(err)
-  end
-end
-
-local function on_upgrade(self, exchange)
-  if self:listener_count "upgrade" == 0 then
-    return
-  end
-  local req = Request.new(self, exchange)
-  local given, unread, unsent = exchange:give_away()
-  local handle = net._open_handle(given)
-  if not handle then
-    return fd.close(given)
-  end
-  local upgraded = net.Socket.adopt(handle, { server = self, allow_half_open = false })
-  if unsent ~= "" then
-    upgraded:write(unsent)
-  end
-  req.socket = upgraded
-  self:emit("upgrade", req, upgraded, unread)
-end
-
-local function callbacks_of(self)
-  return {
-    on_request = function(exchange)
-      serve(self, exchange)
-    end,
-    on_upgrade = function(exchange)
-      on_upgrade(self, exchange)
-    end,
-    on_data = on_data,
-    on_drain = on_drain,
-    on_over = on_over,
-    on_refused = function(code)
-      self:emit("drop", { error = errors.system(code, "accept") })
-    end,
-    on_empty = function()
-      self:_close_if_over()
-    end,
-  }
-end
-
--- The server ----------------------------------------------------------------
-
 -- A router, for one.
 local function is_callable(value)
   local meta = type(value) == "table" and getmetatable(value)
@@ -195,11 +22,14 @@ local function is_callable(value)
 end
 
 --- Makes a server. `handler(req, res)` runs as a task for each request. Options,
---- in bytes and milliseconds, 0 for no limit: max_header_size (16384)
+--- in bytes and milliseconds; a time of 0 is no limit: max_header_size (16384)
 --- max_headers (100) max_body (no limit) max_connections (no limit)
 --- headers_timeout (60000) request_timeout (300000) send_timeout (60000: how long
 --- a client may take nothing of its answer) keep_alive_timeout (5000)
---- drain_timeout (5000) high_water_mark (65536). (Node: http.createServer)
+--- drain_timeout (5000) high_water_mark (65536). Of what Node has there are no
+--- events `connection`, `checkContinue` and `clientError`, and no `setTimeout`: the
+--- engine has the connections, and answers by itself what is no request, or comes
+--- too late. (Node: http.createServer)
 ---@param opts? table
 ---@param handler? fun(req: mw.HttpRequest, res: mw.HttpResponse)
 ---@return mw.HttpServer
@@ -215,7 +45,7 @@ function Server.new(opts, handler)
     end
   end
   options.optional("create_server", "handler", handler, options.callback)
-  options.check("create_server", opts or {}, schema)
+  options.check("create_server", opts or {}, limits.schema)
   local self = setmetatable({}, Server)
   local copy = {}
   for name, value in pairs(opts or {}) do
@@ -234,7 +64,7 @@ local function engine(self)
   if self._engine then
     return self._engine
   end
-  local opened, code = core.open(limits_of(self._options), callbacks_of(self))
+  local opened, code = core.open(limits.of(self._options), exchanges.callbacks(self))
   if opened then
     opened:set_referenced(not self._unreferenced)
     self._engine = opened

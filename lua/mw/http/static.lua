@@ -1,6 +1,7 @@
 -- Files of a folder, as a handler. The kernel sends them; nothing outside of the
 -- folder is reached, by no name and by no link.
 
+local date = require "mw.http.date"
 local errors = require "mw.error"
 local options = require "mw.options"
 local query = require "mw.http.query"
@@ -64,10 +65,6 @@ local function open(self, path)
   return nil, nil, stat and stat.type == "directory"
 end
 
-local function date_of(seconds)
-  return os.date("!%a, %d %b %Y %H:%M:%S GMT", seconds)
-end
-
 local function names_tag(header, tag)
   for one in header:gmatch "[^,%s]+" do
     if one == "*" or one:gsub("^W/", "") == tag:gsub("^W/", "") then
@@ -77,23 +74,23 @@ local function names_tag(header, tag)
   return false
 end
 
-local function is_unchanged(req, tag, date)
+local function is_unchanged(req, tag, modified)
   local tags = req:get_header "If-None-Match"
   if tags then
     return names_tag(tags, tag)
   end
-  return req:get_header "If-Modified-Since" == date
+  return req:get_header "If-Modified-Since" == modified
 end
 
 -- The bytes that are asked for: offset and length; false where there are none
 -- such; nothing where it is all of it. Of several ranges none is served.
-local function range_of(req, size, tag, date)
+local function range_of(req, size, tag, modified)
   local header = req:get_header "Range"
   local condition = req:get_header "If-Range"
   local first, last = (header or ""):match "^bytes=(%d*)-(%d*)$"
   if not first or first .. last == "" or #first > 15 or #last > 15 then
     return nil
-  elseif condition and condition ~= tag and condition ~= date then
+  elseif condition and condition ~= tag and condition ~= modified then
     return nil
   elseif first == "" then
     local count = math.min(tonumber(last), size)
@@ -116,16 +113,16 @@ local function finish(res, status, fd)
 end
 
 local function send(self, req, res, fd, stat, path)
-  local date = date_of(stat.mtime.sec)
+  local modified = date.format(stat.mtime.sec)
   local tag = ('"%x-%x.%x"'):format(stat.size, stat.mtime.sec, stat.mtime.nsec)
-  res:set_header("ETag", tag):set_header("Last-Modified", date):set_header("Accept-Ranges", "bytes")
+  res:set_header("ETag", tag):set_header("Last-Modified", modified):set_header("Accept-Ranges", "bytes")
   if self.max_age then
     res:set_header("Cache-Control", ("public, max-age=%d"):format(self.max_age))
   end
-  if is_unchanged(req, tag, date) then
+  if is_unchanged(req, tag, modified) then
     return finish(res, 304, fd)
   end
-  local offset, length = range_of(req, stat.size, tag, date)
+  local offset, length = range_of(req, stat.size, tag, modified)
   if offset == false then
     res:set_header("Content-Range", ("bytes */%d"):format(stat.size))
     return finish(res, 416, fd)

@@ -236,4 +236,39 @@ describe("mw.core.http", function()
     socket:destroy()
     raw.close(server)
   end)
+
+  it("cuts the connection of a request whose callback raises, and leaves nothing of it to reach", function()
+    local result = run_mwrun {
+      "-e",
+      [[
+        local core, mw, uv = require "mw.core.http", require "mw", require "luv"
+        local kept
+        local function ignore() end
+        local server = assert(core.open({ max_header_size = 1000, max_headers = 10, max_body = 10, max_connections = 0,
+          headers_timeout = 0, request_timeout = 0, send_timeout = 0, keep_alive_timeout = 0, drain_timeout = 0 }, {
+          on_request = function(exchange)
+            kept = exchange
+            error "raised"
+          end,
+          on_upgrade = ignore, on_data = ignore, on_drain = ignore, on_over = ignore, on_refused = ignore,
+          on_empty = ignore }))
+        mw.process.on("uncaught_exception", function(err) io.write(err:match "raised", " ") end)
+        local pair = uv.socketpair("stream", nil, { nonblock = true }, { nonblock = true })
+        server:take(pair[1])
+        local client = uv.new_pipe()
+        client:open(pair[2])
+        client:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        client:read_start(function(_, piece)
+          io.write(piece or "ended ")
+          client:close()
+        end)
+        while not client:is_closing() do mw.sleep(1) end
+        collectgarbage()
+        io.write(select(2, kept:respond(200)), " ", server:count())
+        server:close()
+      ]],
+    }
+    assert.equal("", result.stderr)
+    assert.equal("raised ended EPIPE 0", result.stdout)
+  end)
 end)

@@ -181,13 +181,13 @@ end
 
 -- A socket may be closed before it listens, and may listen no more.
 local function share_socket(socket, what, key, free)
-  local function on_listening()
+  local function tell()
     local address = socket:address()
     tell_listening({ ip = address.address, port = address.port }, what)
   end
-  socket:once("listening", on_listening)
+  socket:once("listening", tell)
   socket:once("close", function()
-    socket:off("listening", on_listening)
+    socket:off("listening", tell)
     leave(key, free)
   end)
 end

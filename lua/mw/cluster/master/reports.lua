@@ -48,10 +48,12 @@ function M.listening(worker, message)
 end
 
 --- It leaves by itself, and waits for the answer before it closes the channel.
+--- Who wants to replace it listens to `leaving`.
 ---@param worker mw.MasterWorker
 ---@param reply mw.ClusterReply
 function M.exited_after_disconnect(worker, _, reply)
   worker:_leave()
+  worker:emit "leaving"
   reply()
 end
 

@@ -1,0 +1,193 @@
+-- The backend of the supervisor: workers of a cluster, which share ports.
+-- (mw.supervisor.worker_set says what a backend is.)
+
+local Output = require "mw.supervisor.output"
+local Tracer = require "mw.supervisor.tracer"
+local cluster = require "mw.cluster"
+local inside = require "mw.supervisor.inside"
+local listeners = require "mw.cluster.master.listeners"
+local memory = require "mw.supervisor.memory"
+local process = require "mw.process"
+local watchdog = require "mw.core.watchdog"
+
+---@class mw.ClusterBackend: mw.SupervisorBackend
+local ClusterBackend = {}
+ClusterBackend.__index = ClusterBackend
+
+-- Behind the three standard streams and the channel.
+local report_descriptor = 4
+
+-- For what is left to read after a worker's end, in milliseconds.
+local patience = 100
+
+---@class mw.ClusterHandle
+---@field id integer
+---@field slot integer
+---@field pid integer?
+---@field worker mw.MasterWorker
+---@field output mw.WorkerOutput
+---@field tracer mw.Tracer
+---@field is_asked boolean? to stop
+
+---@param settings table of the supervisor
+---@param clock mw.SupervisorClock
+---@return mw.ClusterBackend
+function ClusterBackend.new(settings, clock)
+  return setmetatable({ _settings = settings, _clock = clock }, ClusterBackend)
+end
+
+local function fork(settings, slot)
+  cluster.setup_master {
+    exec = settings.script,
+    args = settings.args,
+    scheduling_policy = settings.scheduling_policy,
+    stdio = { "ignore", "pipe", "pipe", "ipc", "pipe" },
+  }
+  return cluster._fork({ MW_SUPERVISED = inside.variable(settings, report_descriptor) }, slot)
+end
+
+local function write(stream, text)
+  process[stream]:write(text)
+end
+
+local function follow_output(self, handle)
+  local child = handle.worker.process
+  handle.output = Output.new(handle, {
+    form = self._settings.output,
+    budget = self._settings.output_budget,
+    write = write,
+    now = function()
+      return self._clock:now()
+    end,
+  })
+  for _, stream in ipairs { "stdout", "stderr" } do
+    child[stream]:on("data", function(piece)
+      handle.output:push(stream, piece)
+    end)
+  end
+end
+
+local function follow_reports(self, handle)
+  local child = handle.worker.process
+  handle.tracer = Tracer.new(function()
+    child:kill(watchdog.signal)
+  end, self._clock)
+  child.stdio[report_descriptor]:on("data", function(piece)
+    handle.tracer:push(piece)
+  end)
+end
+
+-- What the worker's side of us says, by `act`. A worker's script may be
+-- anybody's: what is no number is as good as none.
+local acts = {}
+
+local function integer(value)
+  return math.type(value) == "integer" and value or nil
+end
+
+local function stall_of(value)
+  if type(value) == "table" and type(value.place) == "string" and integer(value.duration) then
+    return { place = value.place, duration = value.duration }
+  end
+end
+
+function acts.beat(handle, report, envelope)
+  report("beat", {
+    memory = memory.rss(handle.pid),
+    lua_heap = integer(envelope.lua_heap),
+    requests = integer(envelope.requests),
+    stalls = integer(envelope.stalls),
+    last_stall = stall_of(envelope.last_stall),
+  })
+end
+
+function acts.leaving(_, report, envelope)
+  report("leaving", tostring(envelope.why))
+end
+
+local function follow_worker(handle, report)
+  local worker = handle.worker
+  worker.process.channel:on_command("NODE_SUPERVISOR", function(envelope)
+    local act = acts[envelope.act]
+    if act then
+      act(handle, report, envelope)
+    end
+  end)
+  for _, event in ipairs { "online", "listening", "message" } do
+    worker:on(event, function(value)
+      report(event, value)
+    end)
+  end
+  worker:on("leaving", function()
+    if not handle.is_asked then
+      report("leaving", "it has left the cluster")
+    end
+  end)
+end
+
+local function close_streams(child)
+  for _, stream in pairs(child.stdio) do
+    stream:destroy()
+  end
+end
+
+-- The end is told when all that was written has been read; where somebody else
+-- still has the other ends of the pipes, after a moment.
+local function follow_end(self, handle, report)
+  local child = handle.worker.process
+  local timer, failure
+  handle.worker:on("error", function(err)
+    failure = failure or err
+  end)
+  child:on("exit", function()
+    timer = self._clock:after(patience, function()
+      close_streams(child)
+    end)
+  end)
+  child:on("close", function(code, signal)
+    if not handle.pid then
+      return report("exit", nil, nil, tostring(failure))
+    end
+    timer:close()
+    handle.tracer:close()
+    handle.output:finish()
+    report("exit", code, signal, table.concat(handle.output:last_lines(), "\n"))
+  end)
+end
+
+---@return mw.ClusterHandle
+function ClusterBackend:start(slot, _, report)
+  local worker = fork(self._settings, slot)
+  local handle = { id = worker.id, slot = slot, pid = worker.process.pid, worker = worker }
+  if handle.pid then
+    listeners.set_active(worker, false)
+    follow_output(self, handle)
+    follow_reports(self, handle)
+    follow_worker(handle, report)
+  end
+  follow_end(self, handle, report)
+  return handle
+end
+
+function ClusterBackend.activate(_, handle)
+  listeners.set_active(handle.worker, true)
+end
+
+--- It gets no more connections and closes its servers; it ends when nothing
+--- keeps it alive any more.
+function ClusterBackend.ask_stop(_, handle)
+  handle.is_asked = true
+  listeners.set_active(handle.worker, false)
+  handle.worker:disconnect()
+end
+
+--- With all that descends from it.
+function ClusterBackend.kill(_, handle)
+  handle.worker.process:kill_tree "SIGKILL"
+end
+
+function ClusterBackend.traceback(_, handle, done)
+  handle.tracer:ask(done)
+end
+
+return ClusterBackend

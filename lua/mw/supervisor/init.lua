@@ -1,0 +1,221 @@
+-- The supervisor: keeps a set of workers alive.
+
+local ClusterBackend = require "mw.supervisor.cluster_backend"
+local WorkerSet = require "mw.supervisor.worker_set"
+local crash_record = require "mw.supervisor.crash_record"
+local emitter = require "mw.emitter"
+local operations = require "mw.supervisor.operations"
+local options = require "mw.options"
+local process = require "mw.process"
+local settings = require "mw.supervisor.settings"
+local signals = require "mw.supervisor.signals"
+local task = require "mw.task"
+local tick = require "mw.tick"
+local timers = require "mw.timers"
+
+---@class mw.Supervisor: mw.Emitter
+---@field private _set mw.WorkerSet
+local Supervisor = emitter.class "mw.supervisor"
+
+local clock = {}
+
+function clock.now()
+  return process.hrtime() // 1000000
+end
+
+function clock.after(_, ms, fn)
+  return timers.set_timeout(fn, ms)
+end
+
+function clock.every(_, ms, fn)
+  return timers.set_interval(fn, ms):unref()
+end
+
+local function log(text)
+  process.stderr:write("mwrun: " .. text .. "\n")
+end
+
+local function crash_of(worker, failure)
+  local crash = worker:describe(clock.now())
+  crash.time = os.time()
+  for name, value in pairs(failure) do
+    crash[name] = value
+  end
+  crash.output, crash.messages = worker.handle.output and worker.handle.output:last_lines(), worker.messages
+  return crash
+end
+
+local function recorder(directory)
+  return function(worker, failure)
+    local path, err = crash_record.write(directory, crash_of(worker, failure))
+    log(path and "crash record: " .. path or tostring(err))
+  end
+end
+
+local function nothing() end
+
+-- What was told is told, and then it is over.
+local function over(self, has_given_up)
+  self._stop_following()
+  if has_given_up then
+    tick.add(process.exit, 1)
+  end
+end
+
+local M = {}
+
+--- Starts workers and keeps them alive; `opts` must have `script`. The object
+--- emits, each with a worker `w` that has id, slot, pid and state: `online` (w),
+--- `ready` (w), `exit` (w, code, signal), `restart` (w, delay), `hung` (w,
+--- traceback); and `reload` (ok, err), `rollback` (err), `give_up` (reason).
+---
+--- `args`, the script's arguments; `workers` (as many as there are processors),
+--- or "auto"; `restart` = { limit = 5, window = 60000, delay = 100, max_delay =
+--- 30000 }: so many restarts of a slot in the window; a worker that was ready is
+--- replaced at once, one that never was after a growing delay, past the limit
+--- every max_delay; `ready` = "listening", or "message": it sends "ready";
+--- `ready_timeout` (10000), `graceful_timeout` (5000); `heartbeat` = { interval =
+--- 1000, timeout = 10000 }; `stall_warning` (1000, 0 for none): longer stalls of
+--- a loop are counted; `max_memory`, `max_requests`, `max_lifetime`: reaching
+--- one, a worker is replaced; `scheduling_policy`, as of the cluster; `output` = "plain", "prefix" or "json": how their
+--- lines are passed on, `output_budget` (1 MiB) bytes a second of each worker;
+--- `crash_dir`: a file a crash goes there.
+---@param opts table
+---@return mw.Supervisor
+function M.start(opts)
+  local all = settings.complete("supervisor.start", opts)
+  local self = setmetatable({}, Supervisor)
+  self._set = WorkerSet.new(all, {
+    backend = ClusterBackend.new(all, clock),
+    clock = clock,
+    random = math.random,
+    emit = function(...)
+      self:emit(...)
+    end,
+    log = log,
+    record = all.crash_dir and recorder(all.crash_dir) or nothing,
+    on_over = function(has_given_up)
+      over(self, has_given_up)
+    end,
+  })
+  self._stop_following = signals.follow(self)
+  self._set:reconcile()
+  return self
+end
+
+-- An operation in both forms, with a callback and without.
+local function answer(self, what, callback, name, ...)
+  options.optional(name, "callback", callback, options.callback)
+  local arguments = table.pack(...)
+  return task.answer(what, callback, function(done)
+    local function tell(err, ok)
+      tick.add(done, err, ok)
+    end
+    arguments[arguments.n + 1] = tell
+    operations[name](self._set, table.unpack(arguments, 1, arguments.n + 1))
+  end)
+end
+
+--- Replaces all workers by new ones, for which script and environment are read
+--- again; the old ones stop when all new ones are ready. Nil and an error where
+--- one of them ends or is not ready in time: then the old ones go on. One
+--- reload at a time; it lasts until the old ones have ended.
+---@param callback? fun(err: mw.Error?, ok: true?)
+---@return true? ok
+---@return mw.Error? err
+function Supervisor:reload(callback)
+  return answer(self, "a reload", callback, "reload")
+end
+
+--- Keeps so many workers from now on; waits until they are ready, and the
+--- others gone. Nil and an error where a new one fails; it is tried again.
+---@param count integer at least 1
+---@param callback? fun(err: mw.Error?, ok: true?)
+---@return true? ok
+---@return mw.Error? err
+function Supervisor:scale(count, callback)
+  options.argument("scale", "count", count, options.integer(1))
+  return answer(self, "the workers to be as many", callback, "scale", math.tointeger(count))
+end
+
+--- Replaces one worker, and waits until it has gone.
+---@param id integer
+---@param callback? fun(err: mw.Error?, ok: true?)
+---@return true? ok
+---@return mw.Error? err
+function Supervisor:restart(id, callback)
+  options.argument("restart", "id", id, options.integer(1))
+  return answer(self, "a restart", callback, "restart", math.tointeger(id))
+end
+
+--- Asks all workers to stop, kills those that have not after graceful_timeout,
+--- and waits for their end. May be called again.
+---@param callback? fun(err: nil, ok: true)
+---@return true
+function Supervisor:stop(callback)
+  return answer(self, "the workers' end", callback, "stop")
+end
+
+--- Ends all workers at once; those of a set that does not stop start again.
+function Supervisor:kill()
+  self._set:kill()
+end
+
+--- Whether it stops, or has stopped.
+---@return boolean
+function Supervisor:is_stopping()
+  return self._set.is_stopping
+end
+
+--- How many workers are wanted.
+---@return integer
+function Supervisor:worker_count()
+  return self._set.wanted
+end
+
+local function describe_all(set)
+  local list = {}
+  for index, worker in ipairs(set:list()) do
+    list[index] = worker:describe(clock.now())
+  end
+  return list
+end
+
+local function at_once(what, callback, get)
+  options.optional(what, "callback", callback, options.callback)
+  if callback then
+    tick.add(callback, nil, get())
+    return
+  end
+  return get()
+end
+
+--- The workers whose processes have not ended, in the order of their slots:
+--- id, pid, slot, generation, state ("starting", "ready", "stopping"), uptime,
+--- memory, lua_heap, requests, stalls, last_stall = { place, duration }.
+---@param callback? fun(err: nil, workers: table[])
+---@return table[]
+function Supervisor:workers(callback)
+  return at_once("workers", callback, function()
+    return describe_all(self._set)
+  end)
+end
+
+--- `workers` as above, the `generation`, how many `restarts` after failures
+--- there were, and whether a `reload` is under way.
+---@param callback? fun(err: nil, status: table)
+---@return table
+function Supervisor:status(callback)
+  return at_once("status", callback, function()
+    local set = self._set
+    return {
+      workers = describe_all(set),
+      wanted = set.wanted,
+      generation = set.generation,
+      restarts = set.restarts,
+      reloading = set.reload ~= nil,
+    }
+  end)
+end
+
+return M

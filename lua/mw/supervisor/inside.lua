@@ -1,0 +1,177 @@
+-- The supervisor's part in a worker: signs of life from the loop itself, and
+-- the watchdog, which tells where code is stuck that does not return to it.
+
+local cluster = require "mw.cluster"
+local counters = require "mw.counters"
+local listening = require "mw.cluster.inside.listening"
+local loop = require "mw.core.loop"
+local process = require "mw.process"
+local system = require "mw.core.system"
+local task = require "mw.task"
+local timers = require "mw.timers"
+local watchdog = require "mw.core.watchdog"
+
+local M = {}
+
+-- A report names so many tasks that wait, and no more.
+local most_tasks = 20
+
+local stalls, last_stall = 0, nil
+
+local function tell(message)
+  if process.connected then
+    message.cmd = "NODE_SUPERVISOR"
+    process.channel:tell(message)
+  end
+end
+
+local function beat()
+  tell {
+    act = "beat",
+    lua_heap = math.floor(collectgarbage "count" * 1024),
+    requests = counters.requests,
+    stalls = stalls,
+    last_stall = last_stall,
+  }
+end
+
+local function milliseconds()
+  return system.hrtime() // 1000000
+end
+
+-- Looks again and again whether the loop was held up for longer than
+-- `stall_warning`, and by which line.
+local function watch_stalls(stall_warning)
+  local period = math.max(1, stall_warning // 2)
+  local last = milliseconds()
+  watchdog.expect(period + stall_warning)
+  return timers.set_interval(function()
+    local place = watchdog.expect(period + stall_warning)
+    local now = milliseconds()
+    local late = now - last - period
+    last = now
+    if late > stall_warning then
+      stalls, last_stall = stalls + 1, { place = place or "no Lua code", duration = late }
+    end
+  end, period)
+end
+
+-- What a coroutine's function has returned, or raised, as coroutine.wrap has it.
+local function results_of_wrapped(co, ok, ...)
+  if ok then
+    return ...
+  end
+  local err = ...
+  if coroutine.status(co) == "dead" then
+    local closed, failure = coroutine.close(co)
+    err = closed and err or failure
+  end
+  error(err, 2)
+end
+
+--- Lets the watchdog know which coroutine runs: Lua's own functions do not tell
+--- anybody. To the script they are what they were.
+function M.note_coroutines()
+  -- luacheck: push globals coroutine
+  coroutine.resume = loop.resume
+  function coroutine.wrap(fn)
+    local co = coroutine.create(fn)
+    return function(...)
+      return results_of_wrapped(co, loop.resume(co, ...))
+    end
+  end
+  -- luacheck: pop
+end
+
+-- The end ----------------------------------------------------------------------
+
+-- Serves what is under way, and ends.
+local function drain(graceful_timeout, status)
+  local function exit()
+    process.exit(status)
+  end
+  timers.set_timeout(exit, graceful_timeout):unref()
+  listening.close_all(exit)
+end
+
+-- Without a listener of its script, an error that nobody has caught ends a
+-- worker; but one that serves others answers those first, while the master
+-- starts the next.
+local function leave_after(err, traceback, graceful_timeout)
+  local text = ("%s\n%s"):format(tostring(err), traceback or "")
+  io.stderr:write("mwrun: ", text, "\n")
+  if cluster.worker.state ~= "listening" or not process.connected then
+    process.exit(1)
+  end
+  tell { act = "leaving", why = text }
+  drain(graceful_timeout, 1)
+end
+
+local function watch_errors(graceful_timeout)
+  local is_leaving = false
+  process.on("uncaught_exception", function(err, _, traceback)
+    if process.listener_count "uncaught_exception" == 1 and not is_leaving then
+      is_leaving = true
+      leave_after(err, traceback, graceful_timeout)
+    end
+  end)
+end
+
+-- Beginning -------------------------------------------------------------------
+
+--- The value of MW_SUPERVISED for a worker.
+---@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer }
+---@param descriptor integer where reports go
+---@return string
+function M.variable(settings, descriptor)
+  local numbers = { settings.heartbeat.interval, settings.stall_warning, settings.graceful_timeout, descriptor }
+  return ("%d %d %d %d"):format(table.unpack(numbers))
+end
+
+-- Nothing of it keeps the loop alive.
+local function start_beating(interval)
+  beat()
+  timers.set_interval(beat, interval):unref()
+end
+
+local function start_watching(stall_warning, descriptor)
+  M.note_coroutines()
+  local ok = watchdog.open(descriptor, function()
+    return task.tracebacks(most_tasks)
+  end)
+  if ok and stall_warning > 0 then
+    watch_stalls(stall_warning):unref()
+  end
+end
+
+local function take_variable()
+  local text = process.env.MW_SUPERVISED or ""
+  process.env.MW_SUPERVISED = nil
+  local numbers = {}
+  for number in text:gmatch "%d+" do
+    numbers[#numbers + 1] = math.tointeger(number)
+  end
+  return table.unpack(numbers)
+end
+
+-- Before the script runs, and only in a worker that has a supervisor.
+local function start()
+  local interval, stall_warning, graceful_timeout, descriptor = take_variable()
+  if not descriptor or not cluster.is_worker then
+    return
+  end
+  -- Its lines are read by the master: they shall not wait in a buffer.
+  io.stdout:setvbuf "line"
+  -- Ctrl-C at a terminal is for the master, which stops its workers.
+  process.on("SIGINT", function() end)
+  watch_errors(graceful_timeout)
+  function cluster._on_orphaned()
+    drain(graceful_timeout, 0)
+  end
+  start_watching(stall_warning, descriptor)
+  start_beating(interval)
+end
+
+start()
+
+return M

@@ -1,0 +1,56 @@
+-- What signals to the master mean.
+
+local process = require "mw.process"
+
+local M = {}
+
+local function nothing() end
+
+-- The first one stops as it should be, the second at once.
+local function stop(supervisor)
+  if supervisor:is_stopping() then
+    supervisor:kill()
+  else
+    supervisor:stop(nothing)
+  end
+end
+
+local function scale_by(change)
+  return function(supervisor)
+    supervisor:scale(math.max(1, supervisor:worker_count() + change), nothing)
+  end
+end
+
+local meanings = {
+  SIGHUP = function(supervisor)
+    supervisor:reload(nothing)
+  end,
+  SIGTERM = stop,
+  SIGINT = stop,
+  SIGQUIT = function(supervisor)
+    supervisor:stop(nothing)
+    supervisor:kill()
+  end,
+  SIGTTIN = scale_by(1),
+  SIGTTOU = scale_by(-1),
+}
+
+--- Lets a supervisor hear the signals; returns a function that ends it.
+---@param supervisor mw.Supervisor
+---@return fun()
+function M.follow(supervisor)
+  local listeners = {}
+  for name, meaning in pairs(meanings) do
+    listeners[name] = function()
+      meaning(supervisor)
+    end
+    process.on(name, listeners[name])
+  end
+  return function()
+    for name, listener in pairs(listeners) do
+      process.off(name, listener)
+    end
+  end
+end
+
+return M

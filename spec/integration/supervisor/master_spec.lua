@@ -1,0 +1,169 @@
+local children = require "spec.support.children"
+local eventually = require "spec.support.eventually"
+local mw = require "mw"
+local proc = require "spec.support.proc"
+local raw = require "spec.support.raw_http"
+local scratch = require "spec.support.scratch"
+
+local process = mw.process
+
+local folder
+
+before_each(function()
+  folder = scratch.new()
+end)
+
+after_each(function()
+  folder:remove()
+end)
+
+local prelude = [[
+  local mw = require "mw"
+  local supervisor = mw.supervisor.start { script = arg[1], workers = 2, ready = "message", %s }
+  supervisor:on("ready", function(worker) print("ready", worker.pid) end)
+  supervisor:on("exit", function(worker, code, signal) print("exit", worker.pid, code, signal) end)
+  supervisor:on("reload", function(ok) print("reload", ok) end)
+  supervisor:on("give_up", function(reason) print("gave up", reason) end)
+]]
+
+local good = "require('mw').process.send 'ready'"
+
+-- Starts a master; returns the child and a function for what it has printed.
+local function start(worker_code, opts)
+  local master = folder:write("master.lua", prelude:format(opts or ""))
+  local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", worker_code) })
+  return child, children.collect(child.stdout), children.collect(child.stderr)
+end
+
+local function count(text, word)
+  return select(2, text:gsub("%f[%g]" .. word .. "\t", ""))
+end
+
+local function wait_for(printed, word, number)
+  eventually(function()
+    return count(printed(), word) >= number
+  end, 20000)
+end
+
+describe("A master", function()
+  for _, signal in ipairs { "SIGTERM", "SIGINT" } do
+    it("stops its workers and ends with 0 at " .. signal, function()
+      local child, printed = start(good)
+      wait_for(printed, "ready", 2)
+      child:kill(signal)
+      local result = children.finish(child)
+      assert.same({ 0, nil }, { result.code, result.signal })
+      assert.equal(2, count(printed(), "exit"))
+    end)
+  end
+
+  it("stops at once at a second signal, with 0 all the same", function()
+    local code = [[
+      local mw = require "mw"
+      mw.process.on("disconnect", function()
+        print "asked\t"
+        mw.timers.set_timeout(print, 60000)
+      end)
+    ]] .. good
+    local child, printed = start(code, "graceful_timeout = 60000")
+    wait_for(printed, "ready", 2)
+    child:kill "SIGTERM"
+    wait_for(printed, "asked", 2)
+    child:kill "SIGTERM"
+    local result = children.finish(child)
+    assert.same({ 0, nil }, { result.code, result.signal })
+    assert.equal(2, select(2, printed():gsub("SIGKILL", "")))
+  end)
+
+  it("reloads at SIGHUP", function()
+    local child, printed = start(good)
+    wait_for(printed, "ready", 2)
+    child:kill "SIGHUP"
+    wait_for(printed, "reload", 1)
+    assert.equal(4, count(printed(), "ready"))
+    child:kill "SIGTERM"
+    assert.equal(0, children.finish(child).code)
+  end)
+
+  it("starts one more at SIGTTIN and stops one at SIGTTOU, but not the last", function()
+    local child, printed = start(good)
+    wait_for(printed, "ready", 2)
+    child:kill "SIGTTIN"
+    wait_for(printed, "ready", 3)
+    for gone = 1, 2 do
+      child:kill "SIGTTOU"
+      wait_for(printed, "exit", gone)
+    end
+    child:kill "SIGTTOU"
+    child:kill "SIGTERM"
+    assert.equal(0, children.finish(child).code)
+    assert.equal(3, count(printed(), "exit"))
+  end)
+
+  it("says why and ends with 1 where no worker was ever ready", function()
+    local child, printed, complaints = start("error 'no database'", "restart = { limit = 2, delay = 1 }")
+    local result = children.finish(child)
+    assert.equal(1, result.code)
+    assert.matches("gave up\tworker %d+ .*no database", printed())
+    assert.matches("no worker was ever ready, giving up: ", complaints(), 1, true)
+    assert.is_true(count(printed(), "exit") <= 4)
+  end)
+
+  it("does not even try again where a worker says that there is no use", function()
+    local child, printed = start "os.exit(104)"
+    assert.equal(1, children.finish(child).code)
+    assert.equal(2, count(printed(), "exit"))
+  end)
+
+  it("takes its workers with it when it is killed", function()
+    local child, printed = start(good)
+    wait_for(printed, "ready", 2)
+    local pids = {}
+    for pid in printed():gmatch "ready\t(%d+)" do
+      pids[#pids + 1] = math.tointeger(tonumber(pid))
+    end
+    child:kill "SIGKILL"
+    children.finish(child)
+    for _, pid in ipairs(pids) do
+      eventually(function()
+        return not proc.is_alive(pid)
+      end, 10000)
+    end
+  end)
+
+  it("that is killed leaves workers which answer what is under way, and end", function()
+    local server, port = raw.serve(function() end)
+    raw.close(server)
+    local child, printed = start(([[
+      local mw = require "mw"
+      mw.http.create_server(function(req, res)
+        print "asked\t"
+        mw.sleep(300)
+        res:finish("from " .. mw.process.pid)
+      end):listen(%d, "127.0.0.1", function()
+        mw.process.send "ready"
+      end)
+    ]]):format(port), "graceful_timeout = 3000")
+    wait_for(printed, "ready", 2)
+    local slow = mw.go(raw.request, port, "GET /")
+    wait_for(printed, "asked", 1)
+    child:kill "SIGKILL"
+    children.finish(child)
+    local pid = slow:join():match "200 OK.*from (%d+)"
+    eventually(function()
+      return not proc.is_alive(math.tointeger(tonumber(pid)))
+    end)
+  end)
+
+  it("passes on all that a worker writes, to the last word", function()
+    local code = "for number = 1, 2000 do io.write('line ', number, '\\n') end io.stderr:write 'last words' "
+      .. good .. " require('mw').process.exit(0)"
+    local child, printed, complaints = start(code, "restart = { limit = 0, max_delay = 60000 }")
+    wait_for(printed, "exit", 2)
+    child:kill "SIGTERM"
+    children.finish(child)
+    assert.equal(2, select(2, printed():gsub("line 2000\n", "")))
+    assert.equal(4000, select(2, printed():gsub("line %d+\n", "")))
+    assert.is_true(select(2, complaints():gsub("%f[^\n\0]last words\n", "")) >= 2)
+  end)
+end)
