@@ -37,6 +37,17 @@ local function run(...)
   return children.finish(start(...))
 end
 
+-- The fork server that runs now, and its title.
+local function find_server()
+  for _, pid in ipairs(require("spec.support.leaks").children()) do
+    local file = io.open(("/proc/%d/cmdline"):format(pid))
+    local title = file and file:read "a" or ""
+    if title:find "^mwrun: fork server" then
+      return pid, title:match "^[^\0]*"
+    end
+  end
+end
+
 describe("A module that is preloaded", function()
   it("runs once, before the workers, which find it loaded", function()
     local app = "io.open('loads', 'a'):write('x'):close() return { number = 7 }"
@@ -136,9 +147,10 @@ describe("A module that is preloaded", function()
       assert.equal(status, result.code)
       pids[#pids + 1] = result.child.pid .. "\n"
     end
+    local server = find_server()
     fork_server.replace()
     eventually(function()
-      return #require("spec.support.leaks").children() == 0
+      return not proc.is_alive(server)
     end)
     assert.equal(table.concat(pids), folder:read "pids")
   end)
@@ -236,22 +248,12 @@ describe("A fork whose modules are no good", function()
 end)
 
 describe("A fork server", function()
-  local function server_of(child)
-    for _, pid in ipairs(require("spec.support.leaks").children()) do
-      local file = io.open(("/proc/%d/cmdline"):format(pid))
-      local title = file and file:read "a" or ""
-      if pid ~= child.pid and title:find "^mwrun: fork server" then
-        return pid, title:match "^[^\0]*"
-      end
-    end
-  end
-
   local idle = "require('mw.process').on('message', function() end) require('mw.process').send 'up'"
 
   it("shows what it is, and its workers show what they are", function()
     local child = start(idle, { app = "" }, { exec_argv = { "-W" } })
     child:wait "message"
-    local _, title = server_of(child)
+    local _, title = find_server()
     assert.equal("mwrun: fork server app", title)
     local words = { mw.process.exec_path, "-W", folder.path .. "/script.lua" }
     local text = io.open(("/proc/%d/cmdline"):format(child.pid)):read "a"
@@ -264,7 +266,7 @@ describe("A fork server", function()
   it("has no loop, no thread and no descriptors but its own", function()
     local child = start(idle, { app = "" })
     child:wait "message"
-    local pid = server_of(child)
+    local pid = find_server()
     local open = require("spec.support.leaks").descriptors(pid)
     assert.matches("^socket:", open[3])
     open[0], open[1], open[2], open[3] = nil, nil, nil, nil
@@ -277,7 +279,7 @@ describe("A fork server", function()
   it("does not matter to its workers, and another takes its place when it is killed", function()
     local child = start(idle, { app = "io.open('loads', 'a'):write('x'):close()" })
     child:wait "message"
-    local pid = server_of(child)
+    local pid = find_server()
     mw.process.kill(pid, "SIGKILL")
     eventually(function()
       return not proc.is_alive(pid)
@@ -292,7 +294,7 @@ describe("A fork server", function()
   it("is replaced by one that reads the code anew, while its workers stay", function()
     local old = start(idle, { app = "return 1" })
     old:wait "message"
-    local pid = server_of(old)
+    local pid = find_server()
     folder:write("app.lua", "return 2")
     assert.equal("1", run("io.write(require 'app')", {}, { preload = { "app" } }).stdout)
     fork_server.replace()
