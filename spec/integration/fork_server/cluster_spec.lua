@@ -15,6 +15,7 @@ local files = {
 -- a fork server has loaded more than one script needs; or starts no worker.
 local others = {
   ["is found in mw"] = true,
+  ["has the functions of an emitter, which return it"] = true,
   ["that can't come any more are an error for who waits"] = true,
   ["are an error where it can't be started, and it is no worker then"] = true,
   ["is one whose script never asks for the cluster, without what its script does not need"] = true,
