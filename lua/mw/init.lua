@@ -15,6 +15,7 @@ local task = require "mw.task"
 ---@field net table
 ---@field process table
 ---@field stream table
+---@field supervisor table
 ---@field timers table
 local mw = {
   --- The version of mwrun.

@@ -160,7 +160,21 @@ static void on_retry(uv_timer_t *timer) {
   mw_dispatcher_go_on(OWNER(timer, retry));
 }
 
+/* What a policy looks at should be what is so. */
+static void collect(struct mw_dispatcher *dispatcher) {
+  for (EACH_MEMBER(link, dispatcher))
+    if (mw_outlet_load(member_at(link)->outlet) > 0 ||
+        member_at(link)->refused > 0)
+      mw_outlet_collect(member_at(link)->outlet);
+}
+
+static void hurry(struct mw_dispatcher *dispatcher) {
+  for (EACH_MEMBER(link, dispatcher))
+    mw_outlet_hurry(member_at(link)->outlet);
+}
+
 static void pass_all(struct mw_dispatcher *dispatcher) {
+  collect(dispatcher);
   struct mw_link *link = dispatcher->waiting.next;
   while (!dispatcher->closing && link != &dispatcher->waiting) {
     struct mw_connection *connection =
@@ -177,7 +191,10 @@ static void on_turn(uv_check_t *passer) {
   uv_timer_stop(&dispatcher->retry);
   pass_all(dispatcher);
   update(dispatcher);
-  if (dispatcher->waiting_count > 0 && has_active_member(dispatcher))
+  if (dispatcher->waiting_count == 0)
+    return;
+  hurry(dispatcher);
+  if (has_active_member(dispatcher))
     uv_timer_start(&dispatcher->retry, on_retry, RETRY_MS, 0);
 }
 

@@ -31,7 +31,7 @@ static int receive_message(int fd, struct msghdr *message) {
 }
 
 int mw_handoff_send(int fd, const struct mw_handoff *handoff) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof handoff->fds)];
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof handoff->fds)] = {0};
   size_t size = handoff->count * sizeof(int);
   struct iovec vector = {(void *)handoff->records,
                          handoff->count * sizeof handoff->records[0]};

@@ -11,13 +11,16 @@ enum {
   WINDOW_MAX = 64,
   PENDING_MAX = 1024, /* each is a descriptor here */
   QUICK_MS = 5,       /* an answer that comes in time */
+  PATIENCE_MS = 25,   /* with who has answered in time until now */
+  COLLECT_MS = 2,     /* an answer that nobody waits for may lie so long */
   RETRY_MS = 10       /* after a refusal by the kernel */
 };
 
 struct mw_outlet {
   uv_poll_t poll;
-  uv_timer_t retry;
+  uv_timer_t retry, collector;
   int fd;
+  int watched; /* the events that the poll is started for */
   int open_handles;
   const struct mw_outlet_events *events;
   void *user;
@@ -27,6 +30,8 @@ struct mw_outlet {
   size_t window;               /* grows while answers come in time */
   uint32_t open;               /* as the worker told last */
   struct mw_link members;
+  bool slow;    /* its last answer did not come in time */
+  bool hurried; /* somebody waits for its answers */
   bool active, blocked, ended, closing;
 };
 
@@ -51,7 +56,8 @@ static const struct mw_connection *oldest(const struct mw_outlet *outlet) {
 
 bool mw_outlet_is_stalled(const struct mw_outlet *outlet) {
   const struct mw_connection *first = oldest(outlet);
-  return first && now_of(outlet) - first->passed > QUICK_MS;
+  uint64_t patience = outlet->slow ? QUICK_MS : PATIENCE_MS;
+  return first && now_of(outlet) - first->passed > patience;
 }
 
 bool mw_outlet_is_busy(const struct mw_outlet *outlet) {
@@ -131,7 +137,8 @@ static void give_all_back(struct mw_outlet *outlet) {
 static void adapt_window(struct mw_outlet *outlet,
                          const struct mw_connection *connection) {
   bool quick = now_of(outlet) - connection->passed <= QUICK_MS;
-  if (!quick)
+  outlet->slow = !quick;
+  if (outlet->slow)
     outlet->window = WINDOW_MIN;
   else if (mw_outlet_is_busy(outlet) && outlet->window < WINDOW_MAX)
     outlet->window *= 2;
@@ -166,16 +173,63 @@ static void end(struct mw_outlet *outlet) {
   outlet->ended = true;
   uv_poll_stop(&outlet->poll);
   uv_timer_stop(&outlet->retry);
+  uv_timer_stop(&outlet->collector);
   give_all_back(outlet);
   outlet->events->on_end(outlet->user);
 }
 
-/* sending */
-
+/* An answer wakes us where somebody waits for it. Else it is read when the next
+   connection is passed, or a moment later: to be woken for each costs more than
+   all the rest. */
 static void watch(struct mw_outlet *outlet) {
-  int events = UV_READABLE | (outlet->blocked ? UV_WRITABLE : 0);
-  uv_poll_start(&outlet->poll, events, on_poll);
+  int events = UV_DISCONNECT;
+  if (outlet->hurried)
+    events |= UV_READABLE;
+  if (outlet->blocked)
+    events |= UV_WRITABLE;
+  if (events != outlet->watched && !outlet->ended)
+    uv_poll_start(&outlet->poll, events, on_poll);
+  outlet->watched = events;
 }
+
+static void set_hurried(struct mw_outlet *outlet, bool hurried) {
+  outlet->hurried = hurried;
+  uv_timer_stop(&outlet->collector);
+  watch(outlet);
+}
+
+void mw_outlet_hurry(struct mw_outlet *outlet) {
+  if (!outlet->hurried && !outlet->ended && !outlet->closing)
+    set_hurried(outlet, true);
+}
+
+/* Returns whether there may be more. */
+static bool receive(struct mw_outlet *outlet) {
+  struct mw_handoff_report report;
+  int result = mw_handoff_receive_report(outlet->fd, &report);
+  if (result == UV_EAGAIN)
+    return false;
+  if (result <= 0 || handle_report(outlet, &report))
+    end(outlet);
+  return !outlet->ended;
+}
+
+void mw_outlet_collect(struct mw_outlet *outlet) {
+  if (outlet->ended || outlet->closing || outlet->hurried)
+    return;
+  while (receive(outlet) && outlet->pending > 0)
+    ;
+}
+
+/* Who has not answered by now gets a poll of his own. */
+static void on_collector(uv_timer_t *timer) {
+  struct mw_outlet *outlet = OWNER(timer, collector);
+  mw_outlet_collect(outlet);
+  if (outlet->pending > 0)
+    mw_outlet_hurry(outlet);
+}
+
+/* sending */
 
 static void set_blocked(struct mw_outlet *outlet, bool blocked) {
   if (outlet->blocked == blocked)
@@ -229,7 +283,8 @@ static void wait_for_room(struct mw_outlet *outlet, int error) {
 void mw_outlet_flush(struct mw_outlet *outlet) {
   struct mw_handoff handoff;
   int error = 0;
-  if (outlet->blocked || outlet->ended || outlet->closing)
+  if (outlet->blocked || outlet->ended || outlet->closing ||
+      mw_list_is_empty(&outlet->queued))
     return;
   while (!error && !mw_list_is_empty(&outlet->queued)) {
     fill(&handoff, outlet);
@@ -238,16 +293,8 @@ void mw_outlet_flush(struct mw_outlet *outlet) {
       note_sent(outlet, handoff.count);
   }
   wait_for_room(outlet, error);
-}
-
-static void receive(struct mw_outlet *outlet) {
-  struct mw_handoff_report report;
-  int result = mw_handoff_receive_report(outlet->fd, &report);
-  if (result == UV_EAGAIN)
-    return;
-  if (result <= 0 || handle_report(outlet, &report))
-    end(outlet);
-  tell_dispatchers(outlet);
+  if (!outlet->hurried && !uv_is_active((uv_handle_t *)&outlet->collector))
+    uv_timer_start(&outlet->collector, on_collector, COLLECT_MS, 0);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -256,21 +303,37 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     set_blocked(outlet, false);
     mw_outlet_flush(outlet);
   }
-  if (status < 0) /* the poll was stopped; reading says why */
+  if (status < 0) { /* the poll was stopped; reading says why */
+    outlet->watched = 0;
     watch(outlet);
-  if (status < 0 || (events & UV_READABLE))
-    receive(outlet);
+  }
+  if (status >= 0 && !(events & (UV_READABLE | UV_DISCONNECT)))
+    return;
+  receive(outlet);
+  if (outlet->hurried && outlet->pending == 0 && !outlet->ended)
+    set_hurried(outlet, false);
+  tell_dispatchers(outlet);
 }
 
 /* life */
 
-static void on_handle_closed(uv_handle_t *handle) {
-  struct mw_outlet *outlet =
-      handle->type == UV_POLL ? OWNER(handle, poll) : OWNER(handle, retry);
+static void handle_closed(struct mw_outlet *outlet) {
   if (--outlet->open_handles > 0)
     return;
   outlet->events->on_closed(outlet->user);
   free(outlet);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, poll));
+}
+
+static void on_retry_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, retry));
+}
+
+static void on_collector_closed(uv_handle_t *handle) {
+  handle_closed(OWNER(handle, collector));
 }
 
 int mw_outlet_open(uv_loop_t *loop, int fd,
@@ -285,8 +348,9 @@ int mw_outlet_open(uv_loop_t *loop, int fd,
     return error;
   }
   uv_timer_init(loop, &outlet->retry);
-  outlet->poll.data = outlet->retry.data = NULL;
-  outlet->open_handles = 2;
+  uv_timer_init(loop, &outlet->collector);
+  outlet->poll.data = outlet->retry.data = outlet->collector.data = NULL;
+  outlet->open_handles = 3;
   outlet->fd = fd;
   outlet->events = events;
   outlet->user = user;
@@ -299,6 +363,7 @@ int mw_outlet_open(uv_loop_t *loop, int fd,
   /* A master lives for its workers, not for this. */
   uv_unref((uv_handle_t *)&outlet->poll);
   uv_unref((uv_handle_t *)&outlet->retry);
+  uv_unref((uv_handle_t *)&outlet->collector);
   *result = outlet;
   return 0;
 }
@@ -314,6 +379,7 @@ void mw_outlet_close(struct mw_outlet *outlet) {
   }
   give_all_back(outlet);
   mw_fd_close(outlet->fd);
-  uv_close((uv_handle_t *)&outlet->poll, on_handle_closed);
-  uv_close((uv_handle_t *)&outlet->retry, on_handle_closed);
+  uv_close((uv_handle_t *)&outlet->poll, on_poll_closed);
+  uv_close((uv_handle_t *)&outlet->retry, on_retry_closed);
+  uv_close((uv_handle_t *)&outlet->collector, on_collector_closed);
 }

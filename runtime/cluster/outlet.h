@@ -66,6 +66,12 @@ bool mw_outlet_is_full(const struct mw_outlet *outlet);
 /** Queues a connection, the outlet's from then on, for mw_outlet_flush(). */
 void mw_outlet_put(struct mw_outlet *outlet, struct mw_connection *connection);
 
+/** Takes the answers that are there. */
+void mw_outlet_collect(struct mw_outlet *outlet);
+
+/** From now on its answers wake us, until there is none to come. */
+void mw_outlet_hurry(struct mw_outlet *outlet);
+
 /** Sends what is queued. */
 void mw_outlet_flush(struct mw_outlet *outlet);
 

@@ -91,10 +91,13 @@ int mw_http_connection_give_away(struct mw_http_connection *connection) {
 }
 
 /* Closing while bytes are unread, or come later, resets the connection, which
-   might cut the answer. */
+   might cut the answer. It tells the peer nothing as long as who has handed the
+   connection over has a copy. */
 static void linger(struct mw_http_connection *connection) {
-  if (connection->input.ended || connection->needs_no_linger ||
-      shutdown(connection->fd, SHUT_WR) == -1) {
+  bool closes = connection->input.ended || connection->needs_no_linger;
+  if (closes && connection->handed_over)
+    shutdown(connection->fd, SHUT_WR);
+  if (closes || shutdown(connection->fd, SHUT_WR) == -1) {
     mw_http_connection_close_with(connection, 0);
     return;
   }
@@ -342,7 +345,7 @@ void mw_http_connection_turn_away(struct mw_http_connection *connection) {
 /* birth */
 
 int mw_http_connection_open(struct mw_http_service *service, int fd,
-                            bool may_delay, struct mw_http_span unread) {
+                            bool handed_over, struct mw_http_span unread) {
   struct mw_http_connection *connection = calloc(1, sizeof *connection);
   if (!connection)
     return UV_ENOMEM;
@@ -353,7 +356,7 @@ int mw_http_connection_open(struct mw_http_service *service, int fd,
   connection->service = service;
   connection->fd = fd;
   connection->timed = MW_HTTP_UNTIMED;
-  connection->may_delay = may_delay;
+  connection->handed_over = connection->may_delay = handed_over;
   connection->began = uv_now(connection->service->loop);
   mw_list_init(&connection->due);
   mw_deadline_init(&connection->deadline);

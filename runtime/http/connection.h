@@ -21,11 +21,11 @@ struct mw_link;
 
 /**
  * Takes over a connected stream socket, non-blocking, unless this fails.
- * `may_delay` tells that it may have no TCP_NODELAY; `unread` are bytes that
- * were read off it already.
+ * `handed_over` tells that somebody else has accepted it, who may still have a
+ * copy and has not set TCP_NODELAY; `unread` are bytes that were read already.
  */
 int mw_http_connection_open(struct mw_http_service *service, int fd,
-                            bool may_delay, struct mw_http_span unread);
+                            bool handed_over, struct mw_http_span unread);
 
 /** The connection that the link of `service->connections` belongs to. */
 struct mw_http_connection *mw_http_connection_of(struct mw_link *link);

@@ -64,9 +64,10 @@ struct mw_http_connection {
   uint64_t body_bytes;
   struct mw_http_response response;
   void *user;
-  bool running;    /* go_on() is under way */
-  bool has_served; /* a request, or more */
-  bool may_delay;  /* the kernel may hold a small packet back (Nagle) */
+  bool running;     /* go_on() is under way */
+  bool has_served;  /* a request, or more */
+  bool handed_over; /* not accepted here: somebody may have a copy */
+  bool may_delay;   /* the kernel may hold a small packet back (Nagle) */
   bool has_sent;
   bool wanted; /* pieces of the body are to be told */
   bool end_told;

@@ -47,13 +47,13 @@ static void on_left(struct mw_http_service *service) {
 
 /* taking connections */
 
-static int take(struct mw_http_server *server, int fd, bool may_delay,
+static int take(struct mw_http_server *server, int fd, bool handed_over,
                 struct mw_http_span unread) {
   struct mw_http_service *service = &server->service;
   size_t most = service->limits.max_connections;
   if (server->closing || (most && service->count >= most + TURNED_AWAY_MAX))
     return UV_ECANCELED;
-  int error = mw_http_connection_open(service, fd, may_delay, unread);
+  int error = mw_http_connection_open(service, fd, handed_over, unread);
   if (!error && most && service->count > most)
     mw_http_connection_turn_away(
         mw_http_connection_of(service->connections.prev));

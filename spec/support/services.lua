@@ -74,13 +74,20 @@ M.telling_http = [[
   server:listen(0, "127.0.0.1")
 ]]
 
+--- The script of a worker, from what it does.
+---@param code string
+---@return string
+function M.worker(code)
+  return worker_prelude .. code
+end
+
 --- Starts a master, and as many workers, all of which must listen.
----@param opts { workers: integer?, worker: string?, settings: table?, setup: string?, env: table? } `setup`: code of the master that goes first
+---@param opts { workers: integer?, worker: string?, settings: table?, setup: string? } `setup`: what the master runs first
 ---@return spec.Service
 function M.start(opts)
   local master = clusters.write("service.lua", master_script)
-  local worker = clusters.write("serving.lua", worker_prelude .. (opts.worker or M.telling))
-  local child = child_process.fork(master, {}, { silent = true, env = opts.env })
+  local worker = clusters.write("serving.lua", M.worker(opts.worker or M.telling))
+  local child = child_process.fork(master, {}, { silent = true })
   local self = setmetatable({ child = child, listening = {}, exits = {}, told = {} }, Service)
   self._stderr, self._closed = children.collect(child.stderr), children.record(child, { "close" })
   child.stdout:resume()
@@ -176,13 +183,14 @@ end
 ---@field over integer connections that have ended
 ---@field answers table<string, integer> how often each was given
 ---@field failures integer connections that ended without an answer
+---@field lost table<string, true> their addresses here
 local Asking = {}
 Asking.__index = Asking
 
-local function note(asking, text)
+local function note(asking, text, address)
   asking.over = asking.over + 1
   if text == "" then
-    asking.failures = asking.failures + 1
+    asking.failures, asking.lost[address or ""] = asking.failures + 1, true
   else
     asking.answers[text] = (asking.answers[text] or 0) + 1
   end
@@ -210,8 +218,17 @@ function Asking:start(count, opts)
       self.error = err
     end)
     client:on("close", function()
-      note(self, text:match "[^\n]*$")
+      note(self, text:match "[^\n]*$", all.local_address)
     end)
+  end
+end
+
+--- The same, each from an address of its own.
+---@param count integer
+function Asking:start_apart(count)
+  for _ = 1, count do
+    local number = self.started + 1
+    self:start(1, { local_address = ("127.1.%d.%d"):format(number // 250, number % 250 + 1) })
   end
 end
 
@@ -232,7 +249,9 @@ local http_request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 ---@return spec.Asking
 function Service:asking(is_http)
   local request = is_http and http_request or nil
-  return setmetatable({ _port = self.port, _request = request, started = 0, over = 0, failures = 0, answers = {} }, Asking)
+  local counts = { started = 0, over = 0, failures = 0, answers = {}, lost = {} }
+  counts._port, counts._request = self.port, request
+  return setmetatable(counts, Asking)
 end
 
 --- Lets so many clients connect at once, waits for all, and returns how often

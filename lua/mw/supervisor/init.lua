@@ -2,8 +2,10 @@
 
 local ClusterBackend = require "mw.supervisor.cluster_backend"
 local WorkerSet = require "mw.supervisor.worker_set"
+local cluster = require "mw.cluster"
 local crash_record = require "mw.supervisor.crash_record"
 local emitter = require "mw.emitter"
+local errors = require "mw.error"
 local operations = require "mw.supervisor.operations"
 local options = require "mw.options"
 local process = require "mw.process"
@@ -83,6 +85,9 @@ local M = {}
 ---@param opts table
 ---@return mw.Supervisor
 function M.start(opts)
+  if not cluster.is_master then
+    errors.misuse "supervisor.start: a worker can't supervise others: its master does"
+  end
   local all = settings.complete("supervisor.start", opts)
   local self = setmetatable({}, Supervisor)
   self._set = WorkerSet.new(all, {

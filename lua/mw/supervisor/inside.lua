@@ -90,29 +90,44 @@ local function drain(graceful_timeout, status)
   local function exit()
     process.exit(status)
   end
+  process.exit_code = status
   timers.set_timeout(exit, graceful_timeout):unref()
   listening.close_all(exit)
 end
 
--- Without a listener of its script, an error that nobody has caught ends a
--- worker; but one that serves others answers those first, while the master
--- starts the next.
-local function leave_after(err, traceback, graceful_timeout)
-  local text = ("%s\n%s"):format(tostring(err), traceback or "")
-  io.stderr:write("mwrun: ", text, "\n")
-  if cluster.worker.state ~= "listening" or not process.connected then
-    process.exit(1)
-  end
-  tell { act = "leaving", why = text }
-  drain(graceful_timeout, 1)
+-- Whether the script has no listener beside ours.
+local function is_ours(event)
+  return process.listener_count(event) == 1
 end
 
+-- An error that nobody has caught ends a worker; but one that serves others
+-- answers those first, while the master starts the next.
 local function watch_errors(graceful_timeout)
   local is_leaving = false
   process.on("uncaught_exception", function(err, _, traceback)
-    if process.listener_count "uncaught_exception" == 1 and not is_leaving then
-      is_leaving = true
-      leave_after(err, traceback, graceful_timeout)
+    if not is_ours "uncaught_exception" then
+      return
+    end
+    local text = ("%s\n%s"):format(tostring(err), traceback or "")
+    io.stderr:write("mwrun: ", text, "\n")
+    if is_leaving then
+      return
+    elseif cluster.worker.state ~= "listening" or not process.connected then
+      process.exit(1)
+    end
+    is_leaving = true
+    tell { act = "leaving", why = text }
+    drain(graceful_timeout, 1)
+  end)
+end
+
+-- Ctrl-C at a terminal is for the master, which stops its workers; SIGTERM may
+-- be for the whole service, or for this worker.
+local function watch_signals()
+  process.on("SIGINT", function() end)
+  process.on("SIGTERM", function()
+    if is_ours "SIGTERM" then
+      cluster.worker:disconnect()
     end
   end)
 end
@@ -162,8 +177,7 @@ local function start()
   end
   -- Its lines are read by the master: they shall not wait in a buffer.
   io.stdout:setvbuf "line"
-  -- Ctrl-C at a terminal is for the master, which stops its workers.
-  process.on("SIGINT", function() end)
+  watch_signals()
   watch_errors(graceful_timeout)
   function cluster._on_orphaned()
     drain(graceful_timeout, 0)

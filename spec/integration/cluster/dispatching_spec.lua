@@ -111,14 +111,12 @@ end)
 describe("Sticky", function()
   it("gives an address to the same worker, and to its successor in the slot", function()
     open("sticky", 4)
-    local homes = {}
     for number = 1, 40 do
       local before = desk:counts()
       desk:connect(3, "127.0.0." .. number)
       desk:await(3 * number)
       for index, count in ipairs(desk:counts()) do
         assert(count == before[index] or count == before[index] + 3)
-        homes[number] = count > before[index] and index or homes[number]
       end
     end
     for _, count in ipairs(desk:counts()) do
@@ -228,6 +226,25 @@ describe("A worker that speaks nonsense", function()
       assert.equal(#nonsense < 4 and 6 or 5, desk.workers[2].taken)
       desk:close()
     end
+  end)
+
+  it("whatever that is, harms nobody else", function()
+    open("least", 1)
+    for _ = 1, 100 do
+      local hostile = desk:add(true)
+      desk:connect(2)
+      for _ = 1, math.random(3) do
+        local bytes = {}
+        for index = 1, math.random(80) do
+          bytes[index] = string.char(math.random(0, 255))
+        end
+        fd.write_all(hostile.descriptor, table.concat(bytes))
+      end
+      mw.sleep(1)
+      dispatching.kill(hostile)
+    end
+    desk:await(200)
+    desk:close()
   end)
 
   it("may claim any number of open connections", function()

@@ -106,7 +106,7 @@ describe("A master", function()
     assert.equal(1, result.code)
     assert.matches("gave up\tworker %d+ .*no database", printed())
     assert.matches("no worker was ever ready, giving up: ", complaints(), 1, true)
-    assert.is_true(count(printed(), "exit") <= 4)
+    assert.is_true(count(printed(), "exit") <= 6)
   end)
 
   it("does not even try again where a worker says that there is no use", function()

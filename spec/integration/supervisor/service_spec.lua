@@ -140,6 +140,21 @@ describe("A worker", function()
     assert.equal(1, run.supervisor:status().restarts)
   end)
 
+  it("that gets SIGTERM itself answers what is under way, and is replaced before it ends", function()
+    local run, port = start("function handle(_, res) print 'asked' mw.sleep(200) res:finish 'fine' end", { workers = 1 })
+    local first = run.supervisor:workers()[1]
+    local slow = mw.go(get, port)
+    eventually(function()
+      return supervised.written():find "asked"
+    end)
+    process.kill(first.pid, "SIGTERM")
+    run:event("ready", 2)
+    assert.equal(0, run:count "exit")
+    assert.matches("200 OK.*fine", slow:join())
+    local worker, code = run:event "exit"
+    assert.same({ first.id, 0 }, { worker.id, code })
+  end)
+
   it("is replaced after so many requests, and none is lost", function()
     local run, port = start(answer_at_once, {
       workers = 2,

@@ -34,6 +34,17 @@ describe("Supervised workers", function()
     end)
   end)
 
+  it("can't supervise others", function()
+    local run = supervised.start [[
+      print(pcall(mw.supervisor.start, { script = arg[0] }))
+      process.send "ready"
+    ]]
+    run:all_ready()
+    eventually(function()
+      return supervised.written():find("false\t[^\n]*a worker can't supervise others")
+    end)
+  end)
+
   it("leave a record of their crash, with their last words and messages", function()
     local code = [[
       process.send "ready"

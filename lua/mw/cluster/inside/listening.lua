@@ -17,7 +17,7 @@ local M = {
 ---@type mw.ClusterLink
 local link
 ---@type fun()
-local on_listening
+local note_listening
 
 -- The way on which the master passes connections.
 local intake
@@ -28,13 +28,23 @@ local sharers = {}
 local handles = {}
 local is_active = true
 
---- The master opens the way.
-function M.commands.intake(message, descriptor)
-  if descriptor and not intake then
-    intake = require("mw.core.intake").intake(descriptor, message.counts == true, function() end)
-  end
-  if descriptor and not intake then
+-- Where the master ends the way, no connection comes any more.
+local function open_intake(descriptor, counts)
+  local opened = require("mw.core.intake").intake(descriptor, counts, function() end)
+  if not opened then
     fd.close(descriptor)
+  end
+  return opened
+end
+
+--- The master opens the way; it hears where that has failed here.
+function M.commands.intake(message, descriptor)
+  if intake then
+    return descriptor and fd.close(descriptor)
+  end
+  intake = descriptor and open_intake(descriptor, message.counts == true) or nil
+  if not intake then
+    link:send { act = "no_intake" }
   end
 end
 
@@ -100,7 +110,7 @@ local families = { inet = 4, inet6 = 6 }
 
 local function tell_listening(name, what)
   local is_path = type(name) == "string"
-  on_listening()
+  note_listening()
   link:send {
     act = "listening",
     address = is_path and what.path or name.ip,
@@ -179,11 +189,10 @@ end
 
 -- UDP sockets ------------------------------------------------------------------
 
--- A socket may be closed before it listens, and may listen no more.
-local function share_socket(socket, what, key, free)
+-- A socket may be closed before it listens, and when it does.
+local function share_socket(socket, name, what, key, free)
   local function tell()
-    local address = socket:address()
-    tell_listening({ ip = address.address, port = address.port }, what)
+    tell_listening(name, what)
   end
   socket:once("listening", tell)
   socket:once("close", function()
@@ -205,7 +214,7 @@ local function bind(socket, what, done)
       ok, _, code = handle:open(descriptor)
     end
     if ok then
-      share_socket(socket, what, answer.key, free)
+      share_socket(socket, handle:getsockname(), what, answer.key, free)
       return done(nil, handle)
     end
     if handle then
@@ -223,7 +232,7 @@ end
 ---@param master mw.ClusterLink
 ---@param listens fun() called for each that listens
 function M.start(master, listens)
-  link, on_listening = master, listens
+  link, note_listening = master, listens
   providers.listen, providers.bind = listen, bind
 end
 

@@ -6,6 +6,7 @@ local SpreadPort = require "mw.cluster.master.spread"
 local core = require "mw.core.dispatcher"
 local fd = require "mw.core.fd"
 local net = require "mw.net"
+local outlets = require "mw.cluster.master.outlets"
 local target = require "mw.cluster.master.target"
 local timers = require "mw.timers"
 
@@ -27,11 +28,6 @@ local by_name = {}
 local by_key = {}
 local last_key = 0
 
----@type table<mw.MasterWorker, mw.PortMember>
-local members = {}
----@type table<userdata, mw.PortMember>
-local members_by_outlet = {}
-
 -- Policies ---------------------------------------------------------------------
 
 ---@type mw.SchedulingPolicy
@@ -45,10 +41,10 @@ end
 
 -- Asks the program; what it raises is an uncaught exception, and the connection
 -- is given to whose turn it is.
-local function pick(outlets, descriptor)
+local function pick(candidates, descriptor)
   local workers = {}
-  for index, outlet in ipairs(outlets) do
-    workers[index] = members_by_outlet[outlet].worker
+  for index, outlet in ipairs(candidates) do
+    workers[index] = outlets.worker_at(outlet)
   end
   local ends = net._ends_of(descriptor)
   local here, there = ends["local"] or {}, ends.remote or {}
@@ -58,11 +54,11 @@ local function pick(outlets, descriptor)
     local_address = here.address,
     local_port = here.port,
   })
-  local member = members[chosen]
-  if not member then
+  local outlet = chosen ~= nil and outlets.of(chosen)
+  if not outlet then
     error("the scheduling policy has returned no worker: " .. tostring(chosen), 0)
   end
-  return member.outlet
+  return outlet
 end
 
 -- Who accepts at a port: what can have no second socket is shared.
@@ -94,9 +90,14 @@ local function is_starting(worker)
   return (worker.state == "none" or worker.state == "online") and not worker.exited_after_disconnect
 end
 
+-- Who has ended, and the program has not heard it: it may start another then.
+local function is_ending(worker)
+  return worker._is_gone
+end
+
 local function awaits_a_worker()
   for _, worker in pairs(M.workers) do
-    if is_starting(worker) then
+    if is_starting(worker) or is_ending(worker) then
       return true
     end
   end
@@ -138,46 +139,15 @@ end
 
 -- Workers --------------------------------------------------------------------------
 
--- Ends the way to a worker; what it has not taken goes to others.
-local function close_outlet(member)
-  members_by_outlet[member.outlet] = nil
-  if members[member.worker] == member then
-    members[member.worker] = nil
-  end
-  member.outlet:close()
-end
-
-local function open_outlet(worker)
-  local ours, theirs = core.pair()
-  if not ours then
-    return nil, theirs
-  end
-  local member = { worker = worker, slot = worker.slot }
-  local outlet, code = core.outlet(ours, function()
-    M.worker_gone(worker)
-    close_outlet(member)
-  end)
-  if not outlet then
-    fd.close(ours)
-    fd.close(theirs)
-    return nil, code
-  end
-  outlet:set_active(worker._is_inactive ~= true)
-  worker._link:send({ act = "intake", counts = policy == "least" }, theirs)
-  fd.close(theirs)
-  member.outlet = outlet
-  members[worker], members_by_outlet[outlet] = member, member
-  return member
-end
-
 --- Whether a worker is to be given connections; it is, unless this was called.
 ---@param worker mw.MasterWorker
 ---@param active boolean
 function M.set_active(worker, active)
   worker._is_inactive = not active
   worker._link:send { act = "set_active", active = active }
-  if members[worker] then
-    members[worker].outlet:set_active(active)
+  local outlet = outlets.of(worker)
+  if outlet then
+    outlet:set_active(active)
   end
 end
 
@@ -189,6 +159,12 @@ function M.worker_gone(worker)
       leave(listener, worker, not worker.exited_after_disconnect)
     end
   end
+end
+
+-- Its servers get nothing more by the way that it had.
+local function drop(worker)
+  M.worker_gone(worker)
+  outlets.close(worker)
 end
 
 --- Closes all: no worker is left.
@@ -218,10 +194,9 @@ local function listener_of(what, number)
 end
 
 local function join(listener, worker)
-  local member, err = members[worker], nil
-  if not member then
-    member, err = open_outlet(worker)
-  end
+  local member, err = outlets.obtain(worker, policy == "least", function()
+    drop(worker)
+  end)
   if not member then
     return nil, err
   end
@@ -278,6 +253,14 @@ function M.commands.close(worker, message, descriptor)
   if listener and listener.members[worker] then
     leave(listener, worker, false)
   end
+end
+
+--- Its end of the way did not get to it: it may ask again.
+function M.commands.no_intake(worker, _, descriptor)
+  if descriptor then
+    fd.close(descriptor)
+  end
+  drop(worker)
 end
 
 return M

@@ -13,11 +13,6 @@ local socket = require "mw.core.socket"
 ---@field leave fun(self, member: mw.PortMember)
 ---@field close fun(self)
 
----@class mw.PortMember a worker that serves ports
----@field worker mw.MasterWorker
----@field outlet userdata the way to it, of mw.core.dispatcher
----@field slot integer
-
 local M = {}
 
 -- The descriptor that a worker names is ours, and stays open.
