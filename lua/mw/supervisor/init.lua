@@ -6,6 +6,7 @@ local cluster = require "mw.cluster"
 local crash_record = require "mw.supervisor.crash_record"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
+local live_reload = require "mw.supervisor.live_reload"
 local operations = require "mw.supervisor.operations"
 local options = require "mw.options"
 local process = require "mw.process"
@@ -59,9 +60,22 @@ local function nothing() end
 -- What was told is told, and then it is over.
 local function over(self, has_given_up)
   self._stop_following()
+  if self._watcher then
+    self._watcher:close()
+  end
   if has_given_up then
     tick.add(process.exit, 1)
   end
+end
+
+local function watch(self, all)
+  return live_reload.start(all, {
+    clock = clock,
+    log = log,
+    reload = function(done)
+      self:reload(done)
+    end,
+  })
 end
 
 local M = {}
@@ -81,7 +95,9 @@ local M = {}
 --- a loop are counted; `max_memory`, `max_requests`, `max_lifetime`: reaching
 --- one, a worker is replaced; `scheduling_policy`, as of the cluster; `output` = "plain", "prefix" or "json": how their
 --- lines are passed on, `output_budget` (1 MiB) bytes a second of each worker;
---- `crash_dir`: a file a crash goes there.
+--- `crash_dir`: a file a crash goes there; `watch`: reload when Lua files in the
+--- script's folder or below change (true), or any files of a list of files and
+--- folders; names that begin with a dot are left out.
 ---@param opts table
 ---@return mw.Supervisor
 function M.start(opts)
@@ -104,6 +120,7 @@ function M.start(opts)
     end,
   })
   self._stop_following = signals.follow(self)
+  self._watcher = all.watch and watch(self, all)
   self._set:reconcile()
   return self
 end

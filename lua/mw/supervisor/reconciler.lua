@@ -142,7 +142,8 @@ local function stop_all(set)
   end
 end
 
--- No worker was ever ready, and none is on its way.
+-- No worker was ever ready, and none is on its way; unless their files may
+-- still change.
 local function is_hopeless(set)
   local failure
   for _, slot in ipairs(set.slots) do
@@ -153,7 +154,7 @@ local function is_hopeless(set)
       return false
     end
   end
-  return not set.was_ready and failure
+  return not set.was_ready and not set.settings.watch and failure
 end
 
 local function answer_waits(set)

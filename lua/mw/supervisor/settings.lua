@@ -25,6 +25,11 @@ local function worker_count(value)
   end
 end
 
+local function watched(value)
+  local expected = type(value) ~= "boolean" and options.list(value)
+  return expected and "boolean or " .. expected or nil
+end
+
 local schema = {
   script = options.name,
   args = options.list,
@@ -47,6 +52,7 @@ local schema = {
   output = options.one_of("plain", "prefix", "json"),
   output_budget = positive,
   crash_dir = options.name,
+  watch = watched,
 }
 
 local defaults = {
