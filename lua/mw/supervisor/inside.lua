@@ -2,6 +2,7 @@
 -- the watchdog, which tells where code is stuck that does not return to it.
 
 local cluster = require "mw.cluster"
+local core = require "mw.core.process"
 local counters = require "mw.counters"
 local listening = require "mw.cluster.inside.listening"
 local loop = require "mw.core.loop"
@@ -121,6 +122,15 @@ local function watch_errors(graceful_timeout)
   end)
 end
 
+-- Without a master it has as long as where that asks it to stop: the kernel ends
+-- it then, hung or not. What it says at its exit needs some of that time.
+local function watch_master(graceful_timeout)
+  core.set_parent_death_grace(graceful_timeout)
+  function cluster._on_orphaned()
+    drain(graceful_timeout * 9 // 10, 0)
+  end
+end
+
 -- Ctrl-C at a terminal is for the master, which stops its workers; SIGTERM may
 -- be for the whole service, or for this worker.
 local function watch_signals()
@@ -179,9 +189,7 @@ local function start()
   io.stdout:setvbuf "line"
   watch_signals()
   watch_errors(graceful_timeout)
-  function cluster._on_orphaned()
-    drain(graceful_timeout, 0)
-  end
+  watch_master(graceful_timeout)
   start_watching(stall_warning, descriptor)
   start_beating(interval)
 end

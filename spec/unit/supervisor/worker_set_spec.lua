@@ -1,4 +1,5 @@
 local fake_set = require "spec.support.fake_set"
+local operations = require "mw.supervisor.operations"
 
 describe("A set of workers", function()
   it("starts as many as are wanted, one a slot, and tells when they are ready", function()
@@ -159,6 +160,15 @@ describe("A set whose workers were never ready", function()
     fake:worker(1):exit(104)
     assert.same({ true }, fake.over)
     assert.equal(1, fake:starts())
+  end)
+
+  it("does not give up where its files are watched: a reload may help", function()
+    local fake = fake_set.start { workers = 1, watch = true }
+    fake:worker(1):exit(104)
+    assert.same({}, fake.over)
+    operations.reload(fake.set, function() end)
+    fake:worker(2):become_ready()
+    assert.equal("2:1:ready", fake:shape())
   end)
 
   it("does not give up as long as another may still get ready", function()
