@@ -10,6 +10,7 @@
 ---@field asked boolean? to stop
 ---@field killed boolean?
 ---@field ended boolean?
+---@field told string[]? notifications
 ---@field report fun(event: string, ...: any)
 local FakeWorker = {}
 FakeWorker.__index = FakeWorker
@@ -57,6 +58,11 @@ end
 
 function FakeBackend.kill(_, worker)
   worker.killed = true
+end
+
+function FakeBackend.notify(_, worker, bytes)
+  worker.told = worker.told or {}
+  table.insert(worker.told, bytes)
 end
 
 function FakeBackend:traceback(worker, done)

@@ -6,6 +6,7 @@ local core = require "mw.core.process"
 local counters = require "mw.counters"
 local listening = require "mw.cluster.inside.listening"
 local loop = require "mw.core.loop"
+local notifications = require "mw.supervisor.notifications"
 local process = require "mw.process"
 local system = require "mw.core.system"
 local task = require "mw.task"
@@ -187,6 +188,7 @@ local function start()
   end
   -- Its lines are read by the master: they shall not wait in a buffer.
   io.stdout:setvbuf "line"
+  notifications.open(process.channel)
   watch_signals()
   watch_errors(graceful_timeout)
   watch_master(graceful_timeout)

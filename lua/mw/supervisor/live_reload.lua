@@ -1,70 +1,9 @@
 -- Reloads when the workers' files change.
 
 local Watcher = require "mw.supervisor.watcher"
-local uv = require "luv"
+local watch_scope = require "mw.supervisor.watch_scope"
 
 local M = {}
-
-local function absolute(path)
-  path = path:sub(1, 1) == "/" and path or uv.cwd() .. "/" .. path
-  path = path:gsub("/%./", "/"):gsub("/%.?$", "")
-  return path == "" and "/" or path
-end
-
-local function split(path)
-  local folder, name = path:match "^(.*)/([^/]*)$"
-  return folder == "" and "/" or folder, name
-end
-
--- The script, and the Lua files in its folder and below.
-local function scope_of_script(script)
-  local folder = split(script)
-  return {
-    folders = { [folder] = "all" },
-    wants = function(path)
-      return path == script or path:find "%.lua$" ~= nil
-    end,
-  }
-end
-
-local function lies_in(path, folders)
-  for folder in pairs(folders) do
-    if path:sub(1, #folder + 1) == folder .. "/" then
-      return true
-    end
-  end
-  return false
-end
-
--- The files that are named, and all files in the folders that are, and below.
-local function scope_of_list(paths)
-  local named, deep, folders = {}, {}, {}
-  for _, given in ipairs(paths) do
-    local path = absolute(given)
-    local stat = uv.fs_stat(path)
-    if stat and stat.type == "directory" then
-      deep[path], folders[path] = true, "all"
-    else
-      named[path] = true
-      local folder = split(path)
-      folders[folder] = folders[folder] or "shallow"
-    end
-  end
-  return {
-    folders = folders,
-    wants = function(path)
-      return named[path] or lies_in(path, deep)
-    end,
-  }
-end
-
---- What to watch.
----@param script string
----@param watch true|string[]
----@return mw.TreeScope
-function M.scope(script, watch)
-  return watch == true and scope_of_script(absolute(script)) or scope_of_list(watch)
-end
 
 --- A function that asks for a reload: while one is under way, for one more after
 --- it, however often it is called.
@@ -99,7 +38,7 @@ end
 ---@return mw.Watcher
 function M.start(settings, host)
   local reload = M.one_at_a_time(host.reload)
-  return Watcher.new(M.scope(settings.script, settings.watch), {
+  return Watcher.new(watch_scope.of(settings.script, settings.watch), {
     clock = host.clock,
     log = host.log,
     on_change = function(paths)

@@ -1,9 +1,9 @@
 local Watcher = require "mw.supervisor.watcher"
 local eventually = require "spec.support.eventually"
-local live_reload = require "mw.supervisor.live_reload"
 local mw = require "mw"
 local scratch = require "spec.support.scratch"
 local uv = require "luv"
+local watch_scope = require "mw.supervisor.watch_scope"
 
 local clock = {}
 
@@ -19,7 +19,7 @@ describe("A watcher", function()
   local folder, watcher, told, logged
 
   local function watch(paths)
-    watcher = Watcher.new(live_reload.scope(folder.path .. "/app.lua", paths or true), {
+    watcher = Watcher.new(watch_scope.of(folder.path .. "/app.lua", paths or true), {
       clock = clock,
       on_change = function(changes)
         told[#told + 1] = (table.concat(changes, " "):gsub("/%S-/mwrun%-spec%-[^/]*/", ""))

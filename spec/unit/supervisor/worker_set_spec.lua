@@ -127,6 +127,33 @@ describe("A set of workers", function()
   end)
 end)
 
+describe("What a set notifies its workers of", function()
+  it("is told to each once, and to new ones the last", function()
+    local fake = fake_set.ready()
+    fake.set:notify "one"
+    fake.set:notify "two"
+    fake:worker(1):exit(1)
+    assert.same({ "one", "two" }, fake:worker(1).told)
+    assert.same({ "one", "two" }, fake:worker(2).told)
+    assert.same({ "two" }, fake:worker(3).told)
+    fake.set:notify "three"
+    assert.same({ "one", "two" }, fake:worker(1).told)
+    assert.same({ "two", "three" }, fake:worker(3).told)
+  end)
+
+  it("is not told again where it is the same", function()
+    local fake = fake_set.ready { workers = 1 }
+    for _, value in ipairs { "one", "one", "two", "two", "one" } do
+      fake.set:notify(value)
+    end
+    assert.same({ "one", "two", "one" }, fake:worker(1).told)
+  end)
+
+  it("is nothing as long as there is no value", function()
+    assert.is_nil(fake_set.ready():worker(1).told)
+  end)
+end)
+
 describe("A set whose workers were never ready", function()
   it("tries them again one after the other", function()
     local fake = fake_set.start { workers = 4 }
