@@ -3,6 +3,7 @@
 
 local busted = require "busted"
 local eventually = require "spec.support.eventually"
+local fork_server = require "mw.fork_server"
 local leaks = require "spec.support.leaks"
 local uv = require "luv"
 
@@ -56,6 +57,7 @@ end)
 
 busted.subscribe({ "test", "end" }, function(element, _, status)
   limit:stop()
+  fork_server.replace() -- they would wait for the next test
   if status ~= "success" then
     return
   end

@@ -243,6 +243,7 @@ static lua_Integer check_limit(lua_State *L, int table, const char *name) {
 /* open(fd, "msgpack"|"json", callbacks, limits) -> channel | nil, errname.
    The limits are those of posting: high_water_mark, max_backlog. */
 static int channel_open(lua_State *L) {
+  mw_check_loop(L, "open a channel");
   static const char *const codecs[] = {"msgpack", "json", NULL};
   int fd = (int)luaL_checkinteger(L, 1);
   bool json = luaL_checkoption(L, 2, NULL, codecs) == 1;

@@ -56,6 +56,7 @@ static void set_callbacks(lua_State *L, int table, int box) {
 
 /* open(limits, callbacks) -> server | nil, errname */
 static int http_open(lua_State *L) {
+  mw_check_loop(L, "listen");
   struct mw_http_limits limits = check_limits(L, 1);
   lua_settop(L, 2);
   struct mw_http_box *box =

@@ -31,6 +31,7 @@ struct intake_box {
 struct server_box {
   lua_State *main;
   const struct mw_sink *sink;
+  bool accepts; /* by itself, and so has the only copy */
 };
 
 struct acceptor_box {
@@ -73,8 +74,12 @@ static size_t http_open(void *user) {
 }
 
 static void http_take(void *user, int fd) {
-  struct mw_http_server *server = http_server(user);
-  if (!server || mw_http_server_take(server, fd) < 0)
+  const struct server_box *box = user;
+  struct mw_http_server *server = http_server(box);
+  int error = !server        ? UV_EBADF
+              : box->accepts ? mw_http_server_take_accepted(server, fd)
+                             : mw_http_server_take(server, fd);
+  if (error)
     mw_fd_close(fd);
 }
 
@@ -286,12 +291,16 @@ static int new_acceptor(lua_State *L) {
   *box = (struct acceptor_box){.main = mw_calls(L)->main};
   luaL_setmetatable(L, ACCEPTOR_TYPE);
   box->server = new_server(L, 3);
+  box->server->accepts = true;
   lua_pushvalue(L, 4);
   mw_live_put(L, box);
   int error = mw_acceptor_open(mw_loop(L), fd, lua_toboolean(L, 2),
                                &acceptor_events, box, &box->acceptor);
-  if (!error)
+  if (!error) {
+    if (box->server->sink == &http_sink)
+      mw_http_server_prepare(fd);
     return 1;
+  }
   on_acceptor_closed(box);
   return push_failure(L, error);
 }

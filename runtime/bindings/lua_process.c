@@ -146,6 +146,7 @@ static int process_spawn(lua_State *L) {
   int rc = -ECANCELED;
 
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  mw_check_loop(L, "spawn");
   mw_check_spawn_options(L, 1, &options);
   box = push_child(L, 2);
   if (reaper != NULL)

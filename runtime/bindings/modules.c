@@ -7,6 +7,7 @@
 #include "bindings/lua_dispatcher.h"
 #include "bindings/lua_error.h"
 #include "bindings/lua_fd.h"
+#include "bindings/lua_fork_server.h"
 #include "bindings/lua_http.h"
 #include "bindings/lua_intake.h"
 #include "bindings/lua_json.h"
@@ -33,6 +34,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.dispatcher", luaopen_mw_core_dispatcher},
       {"mw.core.error", luaopen_mw_core_error},
       {"mw.core.fd", luaopen_mw_core_fd},
+      {"mw.core.fork_server", luaopen_mw_core_fork_server},
       {"mw.core.http", luaopen_mw_core_http},
       {"mw.core.intake", luaopen_mw_core_intake},
       {"mw.core.json", luaopen_mw_core_json},

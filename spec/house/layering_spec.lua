@@ -21,7 +21,7 @@ local c_order = {
   "bindings",
   "embed line_input require",
   "repl state",
-  "cli",
+  "cli preload",
   "host",
   "main",
 }
@@ -32,7 +32,7 @@ local c_doors = {
   cluster = words "dispatcher handoff intake policy",
   http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
-  process = words "limits parent_death reaper spawn_options spawn_sync tree",
+  process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync title tree",
   bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
 }
 
@@ -43,8 +43,8 @@ local c_privileges = {
   { header = "^lua", users = words "bindings program" },
   { header = "^lauxlib%.h$", users = words "bindings program" },
   { header = "^luv/", users = words "bindings/lua_loop state cli" },
-  { header = "^unistd%.h$", users = words "base ipc process bindings/lua_interrupt bindings/lua_system program" },
-  { header = "^fcntl%.h$", users = words "base ipc process program" },
+  { header = "^unistd%.h$", users = words "base cluster/board ipc process bindings/lua_interrupt bindings/lua_system program" },
+  { header = "^fcntl%.h$", users = words "base cluster/board ipc process program" },
   { header = "^dirent%.h$", users = words "process" },
   { header = "^sys/socket%.h$", users = words "base cluster http ipc net process" },
   { header = "^http_parser%.h$", users = words "http/parser" },
@@ -56,7 +56,7 @@ local c_privileges = {
 -- Lua: what lua/mw/ holds.
 local lua_order = {
   "counters error",
-  "exit json msgpack options providers tick",
+  "exit json msgpack options providers start tick",
   "timers",
   "task",
   "emitter",
@@ -64,7 +64,8 @@ local lua_order = {
   "dgram net",
   "ipc",
   "process",
-  "child_process http",
+  "fork_server http",
+  "child_process",
   "cluster",
   "supervisor",
   "mw",
@@ -87,18 +88,19 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process cluster dgram http ipc look_up net process supervisor timers",
+  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor timers",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process cluster http ipc net process stream",
+  ["mw.core.fd"] = words "child_process cluster fork_server http ipc net process stream",
+  ["mw.core.fork_server"] = words "fork_server",
   ["mw.core.http"] = words "http",
   ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
-  ["mw.core.loop"] = words "emitter exit process stream supervisor task tick timers",
-  ["mw.core.process"] = words "child_process process supervisor",
+  ["mw.core.loop"] = words "emitter exit process start stream supervisor task tick timers",
+  ["mw.core.process"] = words "child_process fork_server process supervisor",
   ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
   ["mw.core.system"] = words "ipc mw process supervisor timers",
   ["mw.core.watchdog"] = words "supervisor",

@@ -2,11 +2,10 @@
 -- before the script have negative indices, its arguments positive ones. Where
 -- there is no script, `arg[0]` is the executable and all the rest are options.
 
+local start = require "mw.start"
 local uv = require "luv"
 
 local M = {}
-
-local has_script = arg ~= nil and arg[-1] ~= nil
 
 -- Without "." and "..", and without asking the file system (Node:
 -- path.resolve).
@@ -23,8 +22,13 @@ local function absolute(path)
   return "/" .. table.concat(parts, "/")
 end
 
--- Taken at once: the working directory may change. "-" is standard input.
-local script = has_script and (arg[0] == "-" and "-" or absolute(arg[0]))
+local has_script, script
+
+-- At the start: the working directory may change. "-" is standard input.
+start.run(function()
+  has_script = arg ~= nil and arg[-1] ~= nil
+  script = has_script and (arg[0] == "-" and "-" or absolute(arg[0]))
+end)
 
 --- The executable, the script (an absolute path), its arguments.
 ---@return string[]
