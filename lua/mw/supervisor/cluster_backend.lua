@@ -4,6 +4,7 @@
 local Output = require "mw.supervisor.output"
 local Tracer = require "mw.supervisor.tracer"
 local cluster = require "mw.cluster"
+local fork_server = require "mw.fork_server"
 local inside = require "mw.supervisor.inside"
 local listeners = require "mw.cluster.master.listeners"
 local memory = require "mw.supervisor.memory"
@@ -189,6 +190,20 @@ end
 --- With all that descends from it.
 function ClusterBackend.kill(_, handle)
   handle.worker.process:kill_tree "SIGKILL"
+end
+
+--- Modules that are preloaded are loaded again.
+function ClusterBackend:refresh(done)
+  if not self._settings.preload then
+    return done()
+  end
+  fork_server.replace(done)
+end
+
+function ClusterBackend:close()
+  if self._settings.preload then
+    fork_server.replace()
+  end
 end
 
 function ClusterBackend.notify(_, handle, bytes)

@@ -109,6 +109,8 @@ local function advance_reload(set)
   local reload = set.reload
   if reload.failure then
     return take_back(set)
+  elseif not reload.is_begun then
+    return
   elseif reload.old then
     return are_gone(reload.old) and finish_reload(set)
   end
@@ -126,6 +128,11 @@ local function begin_reload(set)
   set.last_generation = set.last_generation + 1
   set.reload = table.remove(set.reloads, 1)
   set.reload.generation = set.last_generation
+  local reload = set.reload
+  set.backend:refresh(function(err)
+    reload.is_begun, reload.failure = true, err and tostring(err)
+    set:reconcile()
+  end)
 end
 
 -- The end ----------------------------------------------------------------------

@@ -25,6 +25,8 @@ local states = require "mw.supervisor.states"
 ---@field activate fun(self, handle: table) it is ready: it may be given connections, and was given none before
 ---@field ask_stop fun(self, handle: table) takes no more work, finishes what is under way, ends
 ---@field kill fun(self, handle: table) ends it at once; harmless after its end
+---@field refresh fun(self, done: fun(err: mw.Error?)) reads anew what it keeps for workers to come
+---@field close fun(self) none will come any more
 ---@field notify fun(self, handle: table, bytes: string) tells it a value, in MessagePack; harmless after its end
 ---@field traceback fun(self, handle: table, done: fun(text: string)) where its code is stuck; `done` comes once, soon,
 --- whatever happens, and not before this has returned
@@ -263,6 +265,7 @@ end
 --- Lets go of the clock: all workers have ended.
 function WorkerSet:close()
   self._checks:close()
+  self.backend:close()
   self.is_over = true
   self.on_over(self.has_given_up)
 end

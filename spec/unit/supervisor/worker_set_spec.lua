@@ -127,6 +127,40 @@ describe("A set of workers", function()
   end)
 end)
 
+describe("A reload of a set whose backend keeps something for its workers", function()
+  local fake, answer, outcome
+
+  before_each(function()
+    fake, outcome = fake_set.ready { workers = 1 }, nil
+    function fake.backend.refreshing(done)
+      answer = done
+    end
+    operations.reload(fake.set, function(err, ok)
+      outcome = { err and err.message, ok }
+    end)
+  end)
+
+  it("begins when that is read anew", function()
+    assert.equal("1:1:ready", fake:shape())
+    answer()
+    assert.equal("1:1:ready 2:1:starting", fake:shape())
+  end)
+
+  it("ends where that can't be", function()
+    answer "no such module"
+    assert.equal("1:1:ready", fake:shape())
+    assert.same({ "ERR_SUPERVISOR_RELOAD: no such module" }, outcome)
+  end)
+
+  it("is over with the set, whatever comes of that", function()
+    operations.stop(fake.set, function() end)
+    answer()
+    fake:worker(1):exit(0)
+    assert.equal(1, fake:starts())
+    assert.is_true(fake.backend.is_closed)
+  end)
+end)
+
 describe("What a set notifies its workers of", function()
   it("is told to each once, and to new ones the last", function()
     local fake = fake_set.ready()
