@@ -409,12 +409,21 @@ static void open_types(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* (milliseconds) */
+static int process_set_parent_death_grace(lua_State *L) {
+  lua_Integer ms = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, ms >= 0 && ms <= INT_MAX, 1, "out of range");
+  mw_parent_death_set_grace((int)ms);
+  return 0;
+}
+
 int luaopen_mw_core_process(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"spawn", process_spawn},
       {"spawn_sync", process_spawn_sync},
       {"kill_tree", process_kill_tree},
       {"signal_name", process_signal_name},
+      {"set_parent_death_grace", process_set_parent_death_grace},
       {NULL, NULL},
   };
   /* Who requires the module a second time finds what runs. */

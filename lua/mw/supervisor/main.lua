@@ -54,7 +54,7 @@ local function worker_options(words)
 end
 
 --- Starts the master of a command line.
----@param workers string? how many; "auto" where absent
+---@param workers string? how many; where absent, the environment says it, or one
 ---@param watch boolean whether changed files make them start anew
 ---@param options string[] all that stand before the script
 ---@param words string[] the script and its arguments
@@ -65,8 +65,8 @@ function M.start(workers, watch, options, words)
   end
   local opts = environment_options()
   opts.script, opts.args = script, table.move(words, 2, #words, 1, {})
-  opts.workers = count_of(workers or "auto")
-  opts.watch = watch or opts.watch
+  opts.workers = workers and count_of(workers) or opts.workers or 1
+  opts.watch = opts.watch or watch
   cluster.setup_master { exec_argv = worker_options(options) }
   local ok, problem = pcall(supervisor.start, opts)
   if not ok then
