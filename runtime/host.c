@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "base/pool.h"
 #include "bindings/lua_call.h"
 #include "bindings/lua_channel.h"
 #include "bindings/lua_dispatcher.h"
@@ -17,9 +18,11 @@
 #include "bindings/lua_process.h"
 #include "cli.h"
 #include "process/parent_death.h"
+#include "state.h"
 
 struct host {
   uv_loop_t loop;
+  struct mw_pool pool;
   lua_State *L;
   const char *program; /* as in messages: the name it was called by */
   int argc;
@@ -83,7 +86,8 @@ int mw_host_run(int argc, char **argv) {
             uv_strerror(error));
     return EXIT_FAILURE;
   }
-  host.L = luaL_newstate();
+  mw_pool_open(&host.pool);
+  host.L = mw_state_new(&host.pool);
   if (!host.L) {
     fprintf(stderr, "%s: cannot create state: not enough memory\n",
             host.program);
@@ -100,6 +104,7 @@ int mw_host_run(int argc, char **argv) {
   lua_settop(host.L, 0);
   close_handles(&host);
   lua_close(host.L);
+  mw_pool_close(&host.pool);
   uv_run(&host.loop, UV_RUN_NOWAIT);
   uv_loop_close(&host.loop);
   return status;
