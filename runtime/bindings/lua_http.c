@@ -43,6 +43,8 @@ static void set_callbacks(lua_State *L, int table, int box) {
   for (int i = 0; i < MW_HTTP_CALLBACK_COUNT; i++) {
     lua_getfield(L, table, names[i]);
     luaL_checktype(L, -1, LUA_TFUNCTION);
+    if (i + 1 <= MW_HTTP_ON_UPGRADE)
+      mw_http_push_deliverer(L, i + 1);
     lua_setiuservalue(L, box, i + 1);
   }
 }
