@@ -6,7 +6,6 @@ local cluster = require "mw.cluster"
 local crash_record = require "mw.supervisor.crash_record"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
-local live_reload = require "mw.supervisor.live_reload"
 local msgpack = require "mw.msgpack"
 local notifications = require "mw.supervisor.notifications"
 local operations = require "mw.supervisor.operations"
@@ -70,8 +69,10 @@ local function over(self, has_given_up)
   end
 end
 
+-- Few use these: they are loaded where they are asked for.
+
 local function watch(self, all)
-  return live_reload.start(all, {
+  return require("mw.supervisor.live_reload").start(all, {
     clock = clock,
     log = log,
     reload = function(done)

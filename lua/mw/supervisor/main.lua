@@ -10,6 +10,9 @@ local M = {}
 
 local variable = "MW_SUPERVISOR"
 
+-- How large the heap may get until it is collected, in percent of what lives.
+local garbage_pause = 110
+
 local function fail(text, ...)
   io.stderr:write("mwrun: ", text:format(...), "\n")
   process.exit(1)
@@ -67,6 +70,8 @@ function M.start(workers, watch, options, words)
   opts.script, opts.args = script, table.move(words, 2, #words, 1, {})
   opts.workers = workers and count_of(workers) or opts.workers or 1
   opts.watch = opts.watch or watch
+  -- Each worker that ends leaves much behind: it shall not pile up.
+  collectgarbage("incremental", garbage_pause)
   cluster.setup_master { exec_argv = worker_options(options) }
   local ok, problem = pcall(supervisor.start, opts)
   if not ok then
