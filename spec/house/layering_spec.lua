@@ -33,7 +33,10 @@ local c_doors = {
   http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
   process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync title tree",
-  bindings = words "lua_acceptor lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
+  bindings = words [[
+    lua_acceptor lua_call lua_channel lua_dispatcher lua_exit
+    lua_http lua_intake lua_interrupt lua_loop lua_process modules
+  ]],
 }
 
 -- Headers that only some may use, by pattern; "program" are the files that lie
