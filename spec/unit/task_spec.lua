@@ -779,7 +779,9 @@ describe("many waits", function()
     tasks = nil -- luacheck: ignore
     assert.equal(50005000, sum)
     assert.is_true(process.hrtime() - start < 5e9)
-    assert.is_true(kilobytes() - before < 1000)
+    eventually(function() -- the last timers close in the next turns
+      return kilobytes() - before < 1000
+    end)
   end)
 
   it("for one event by ten thousand tasks cost no more than for others", function()
