@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "base/pool.h"
 #include "bindings/lua_call.h"
 #include "bindings/lua_channel.h"
 #include "bindings/lua_dispatcher.h"
@@ -20,9 +21,11 @@
 #include "process/fork_server.h"
 #include "process/parent_death.h"
 #include "process/title.h"
+#include "state.h"
 
 struct host {
   uv_loop_t loop;
+  struct mw_pool pool;
   lua_State *L;
   struct mw_fork_server server; /* where this process was started as one */
   bool is_worker;               /* made by it */
@@ -128,7 +131,8 @@ int mw_host_run(int argc, char **argv) {
   struct host host = {.argc = argc, .argv = argv};
   host.program = named ? argv[0] : "mwrun";
   host.server = mw_fork_server_take();
-  host.L = luaL_newstate();
+  mw_pool_open(&host.pool);
+  host.L = mw_state_new(&host.pool);
   if (!host.L)
     return fail(&host, "create state", "not enough memory");
   if (host.server.socket >= 0 && !become_worker(&host))
@@ -148,6 +152,7 @@ int mw_host_run(int argc, char **argv) {
   lua_settop(host.L, 0);
   close_handles(&host);
   lua_close(host.L);
+  mw_pool_close(&host.pool);
   uv_run(&host.loop, UV_RUN_NOWAIT);
   uv_loop_close(&host.loop);
   return status;

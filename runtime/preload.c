@@ -111,6 +111,7 @@ bool mw_preload_run(lua_State *L, struct mw_fork_server *server, char **argv) {
   }
   lua_settop(L, 0);
   lua_gc(L, LUA_GCCOLLECT);
+  mw_state_settle(L);
   mw_fork_server_ready(server, NULL);
   return mw_fork_server_run(server);
 }

@@ -9,7 +9,6 @@
 /* what lives */
 
 static char live_key;
-static char arriving_key; /* of the exchange that was delivered last */
 
 void mw_http_live_open(lua_State *L) {
   if (!mw_http_live_push(L)) {
@@ -65,14 +64,17 @@ struct arrival {
   struct mw_http_exchange *exchange;
 };
 
-/* [] -> [exchange]: held by the registry too, so that it is there when the
-   delivery has failed. */
+/* The upvalues of who delivers: the callback, and the exchange that was
+   delivered last, so that it is there when that has failed. */
+enum { CALLBACK = 1, ARRIVING };
+
+/* [] -> [exchange] */
 static void push_exchange(lua_State *L, struct arrival *arrival) {
   struct mw_http_exchange *exchange;
   mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
                         arrival->size, &exchange);
   lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &arriving_key);
+  lua_replace(L, lua_upvalueindex(ARRIVING));
   arrival->exchange = exchange;
 }
 
@@ -93,7 +95,7 @@ static int deliver_request(lua_State *L) {
   struct arrival *arrival = lua_touserdata(L, 1);
   push_exchange(L, arrival);
   *mw_http_exchange_user(arrival->connection) = arrival->exchange;
-  push_callback(L, arrival->box, MW_HTTP_ON_REQUEST);
+  lua_pushvalue(L, lua_upvalueindex(CALLBACK));
   lua_pushvalue(L, 2);
   lua_call(L, 1, 0);
   if (arrival->exchange->connection)
@@ -105,7 +107,7 @@ static int deliver_request(lua_State *L) {
 static int deliver_upgrade(lua_State *L) {
   struct arrival *arrival = lua_touserdata(L, 1);
   push_exchange(L, arrival);
-  push_callback(L, arrival->box, MW_HTTP_ON_UPGRADE);
+  lua_pushvalue(L, lua_upvalueindex(CALLBACK));
   lua_pushvalue(L, 2);
   lua_call(L, 1, 1);
   arrival->taken = arrival->exchange->connection == NULL;
@@ -113,13 +115,18 @@ static int deliver_upgrade(lua_State *L) {
   return 0;
 }
 
-/* Calls `deliver` protected. The callback itself lets no error through: this
-   is for a lack of memory. */
-static void call_with(struct arrival *arrival, lua_CFunction deliver) {
+void mw_http_push_deliverer(lua_State *L, int which) {
+  lua_pushnil(L);
+  lua_pushcclosure(
+      L, which == MW_HTTP_ON_REQUEST ? deliver_request : deliver_upgrade, 2);
+}
+
+/* The callback itself lets no error through: what may fail is the delivery, for
+   lack of memory. */
+static void call_with(struct arrival *arrival, int which) {
   lua_State *L = arrival->box->main;
-  bool is_called = lua_checkstack(L, 8);
+  bool is_called = push_callback(L, arrival->box, which);
   if (is_called) {
-    lua_pushcfunction(L, deliver);
     lua_pushlightuserdata(L, arrival);
     is_called = mw_call(L, 1, 0, 0) >= 0;
   }
@@ -135,14 +142,14 @@ static void on_request(void *user, struct mw_http_connection *connection,
                        const struct mw_http_head *head, const char *bytes,
                        size_t size) {
   struct arrival arrival = {user, connection, head, bytes, size, false, NULL};
-  call_with(&arrival, deliver_request);
+  call_with(&arrival, MW_HTTP_ON_REQUEST);
 }
 
 static bool on_upgrade(void *user, struct mw_http_connection *connection,
                        const struct mw_http_head *head, const char *bytes,
                        size_t size) {
   struct arrival arrival = {user, connection, head, bytes, size, false, NULL};
-  call_with(&arrival, deliver_upgrade);
+  call_with(&arrival, MW_HTTP_ON_UPGRADE);
   return arrival.taken;
 }
 

@@ -3,24 +3,17 @@
 #include <lauxlib.h>
 #include <limits.h>
 
-#include "base/error_name.h"
+#include "bindings/lua_result.h"
 #include "process/fork_client.h"
 
 #define MOST_REASON 16384
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 /* pair() -> ours, the server's | nil, errname */
 static int fork_server_pair(lua_State *L) {
   int fds[2];
   int rc = mw_fork_client_pair(fds);
   if (rc != 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushinteger(L, fds[0]);
   lua_pushinteger(L, fds[1]);
   return 2;
@@ -36,7 +29,7 @@ static int fork_server_wait(lua_State *L) {
   reason[0] = '\0';
   int rc = mw_fork_client_wait((int)socket, (int)timeout, reason, MOST_REASON);
   if (rc != 0) {
-    push_failure(L, rc);
+    mw_push_failure(L, rc);
     lua_pushstring(L, reason);
     return 3;
   }

@@ -9,6 +9,7 @@
 #include "base/error_name.h"
 #include "base/signals.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_result.h"
 #include "bindings/process_options.h"
 #include "process/limits.h"
 #include "process/parent_death.h"
@@ -39,13 +40,6 @@ struct sync_box {
 static char reaper_key;
 static char live_key;
 static char names_key;
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 /* the reaper */
 
@@ -154,7 +148,7 @@ static int process_spawn(lua_State *L) {
   if (rc == 0)
     return 1;
   leave_live(L, box);
-  push_failure(L, rc);
+  mw_push_failure(L, rc);
   lua_pushstring(L, mw_spawn_stage_name(stage));
   return 3;
 }
@@ -180,7 +174,7 @@ static int child_kill(lua_State *L) {
   struct mw_child *child = check_child(L);
   int rc = mw_child_kill(child, check_signum(L, 2));
   if (rc != 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -348,7 +342,7 @@ static int process_kill_tree(lua_State *L) {
   luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "no pid of a process");
   count = mw_tree_kill((pid_t)pid, check_signum(L, 2));
   if (count < 0)
-    return push_failure(L, count);
+    return mw_push_failure(L, count);
   lua_pushinteger(L, count);
   return 1;
 }

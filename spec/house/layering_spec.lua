@@ -19,7 +19,7 @@ local c_order = {
   "net",
   "cluster http ipc process",
   "bindings",
-  "embed line_input require",
+  "embed line_input require warnings",
   "repl state",
   "cli preload",
   "host",
