@@ -498,14 +498,6 @@ describe("Many children", function()
   end)
 end)
 
--- A sanitizer keeps much of what was freed.
-local function is_sanitized()
-  local file = assert(io.open "/proc/self/maps")
-  local text = file:read "a"
-  file:close()
-  return text:find("libasan", 1, true) or text:find("libclang_rt.asan", 1, true)
-end
-
 describe("A child that", function()
   it("prints 1 GB leaves the parent as small as it was", function()
     local child = spawn("head", { "-c", tostring(1 << 30), "/dev/zero" })
@@ -518,7 +510,7 @@ describe("A child that", function()
     end)
     assert.equal(0, child:wait("close", 20000))
     assert.equal(1 << 30, size)
-    local allowed = is_sanitized() and 512 << 20 or 32 << 20
+    local allowed = proc.is_sanitized() and 512 << 20 or 32 << 20
     assert.is_true(most - before < allowed, ("%d bytes more"):format(most - before))
   end)
 
