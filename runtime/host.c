@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/pool.h"
+#include "bindings/lua_acceptor.h"
 #include "bindings/lua_call.h"
 #include "bindings/lua_channel.h"
 #include "bindings/lua_dispatcher.h"
@@ -115,6 +116,7 @@ static void close_handles(struct host *host) {
   mw_channels_close(host->L);
   mw_dispatchers_close(host->L);
   mw_intakes_close(host->L);
+  mw_acceptors_close(host->L);
   mw_http_servers_close(host->L);
   mw_close_luv_handles(host->L);
   uv_run(&host->loop, UV_RUN_NOWAIT); /* may do no more than obey uv_stop() */

@@ -9,6 +9,7 @@
 /* what lives */
 
 static char live_key;
+static char arriving_key; /* of the exchange that was delivered last */
 
 void mw_http_live_open(lua_State *L) {
   if (!mw_http_live_push(L)) {
@@ -64,17 +65,17 @@ struct arrival {
   struct mw_http_exchange *exchange;
 };
 
-/* The upvalues of who delivers: the callback, and the exchange that was
-   delivered last, so that it is there when that has failed. */
-enum { CALLBACK = 1, ARRIVING };
+enum { CALLBACK = 1 }; /* the upvalue of who delivers */
 
-/* [] -> [exchange] */
+/* [] -> [exchange]: held by the registry too, so that it is there when the
+   delivery has failed. Not by an upvalue: what an old function holds counts as
+   old to the collector. */
 static void push_exchange(lua_State *L, struct arrival *arrival) {
   struct mw_http_exchange *exchange;
   mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
                         arrival->size, &exchange);
   lua_pushvalue(L, -1);
-  lua_replace(L, lua_upvalueindex(ARRIVING));
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &arriving_key);
   arrival->exchange = exchange;
 }
 
@@ -116,9 +117,8 @@ static int deliver_upgrade(lua_State *L) {
 }
 
 void mw_http_push_deliverer(lua_State *L, int which) {
-  lua_pushnil(L);
   lua_pushcclosure(
-      L, which == MW_HTTP_ON_REQUEST ? deliver_request : deliver_upgrade, 2);
+      L, which == MW_HTTP_ON_REQUEST ? deliver_request : deliver_upgrade, 1);
 }
 
 /* The callback itself lets no error through: what may fail is the delivery, for

@@ -1,6 +1,6 @@
 /*
- * mw.core.intake: the worker's side of connections that a master passes on, and
- * of listening sockets that it shares. Required by mw.cluster alone.
+ * mw.core.intake: the worker's side of connections that a master passes on.
+ * Required by mw.cluster alone.
  */
 #ifndef MW_BINDINGS_LUA_INTAKE_H
 #define MW_BINDINGS_LUA_INTAKE_H

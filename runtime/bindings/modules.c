@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "bindings/lua_acceptor.h"
 #include "bindings/lua_channel.h"
 #include "bindings/lua_class.h"
 #include "bindings/lua_dispatcher.h"
@@ -29,6 +30,7 @@ void mw_preload_modules(lua_State *L) {
   static const luaL_Reg modules[] = {
       {"luv", open_luv_once},
       {"uv", open_luv_once},
+      {"mw.core.acceptor", luaopen_mw_core_acceptor},
       {"mw.core.channel", luaopen_mw_core_channel},
       {"mw.core.class", luaopen_mw_core_class},
       {"mw.core.dispatcher", luaopen_mw_core_dispatcher},

@@ -33,7 +33,10 @@ local c_doors = {
   http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
   process = words "fork_client fork_server leftovers limits parent_death reaper spawn_options spawn_sync title tree",
-  bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
+  bindings = words [[
+    lua_acceptor lua_call lua_channel lua_dispatcher lua_exit
+    lua_http lua_intake lua_interrupt lua_loop lua_process modules
+  ]],
 }
 
 -- Headers that only some may use, by pattern; "program" are the files that lie
@@ -89,6 +92,7 @@ local lua_doors = {
 -- The modules that come from C belong to these.
 local lua_privileges = {
   ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor timers",
+  ["mw.core.acceptor"] = words "cluster",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",

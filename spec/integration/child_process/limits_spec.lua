@@ -1,6 +1,7 @@
 local child_process = require "mw.child_process"
 local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
+local is_sanitized = require "spec.support.is_sanitized"
 local leaks = require "spec.support.leaks"
 local mw = require "mw"
 local proc = require "spec.support.proc"

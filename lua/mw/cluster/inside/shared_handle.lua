@@ -37,7 +37,7 @@ local function open_acceptor(self, server)
   end
   fd.set_nonblocking(copy, true)
   local acceptor
-  acceptor, code = require("mw.core.intake").acceptor(copy, self._exclusive, server)
+  acceptor, code = require("mw.core.acceptor").open(copy, self._exclusive, server)
   if not acceptor then
     fd.close(copy)
   end
