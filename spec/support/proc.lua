@@ -48,13 +48,6 @@ function M.is_alive(pid)
   return stat ~= nil and stat.state ~= "Z" and stat.state ~= "X"
 end
 
---- Whether this is a build with a sanitizer, which keeps much of what was freed.
----@return boolean
-function M.is_sanitized()
-  local text = read "/proc/self/maps"
-  return text:find("libasan", 1, true) ~= nil or text:find("libclang_rt.asan", 1, true) ~= nil
-end
-
 --- The pids of all processes that run with these bytes in their environment.
 ---@param text string
 ---@return integer[]

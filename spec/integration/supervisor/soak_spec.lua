@@ -1,8 +1,8 @@
 -- All troubles for a short while; the scripts take longer where they are told to.
 
 local children = require "spec.support.children"
+local is_sanitized = require "spec.support.is_sanitized"
 local mw = require "mw"
-local proc = require "spec.support.proc"
 
 -- Its status, and what it has printed.
 local function run(...)
@@ -18,7 +18,7 @@ describe("The master of a command line", function()
     assert.equal(0, status, complaints)
     local memory, own = text:match "memory: (%d+) KiB of PSS, (%d+) KiB of its own"
     local growth = text:match "after 100 restarts: ([+-]%d+) KiB"
-    if not proc.is_sanitized() then
+    if not is_sanitized() then
       assert.is_true(tonumber(memory) <= 3072, text)
       assert.is_true(tonumber(growth) < own / 10, text)
     end
