@@ -58,12 +58,12 @@ mw.sleep(idle * 1000)
 local spent = tonumber(read("schedstat"):match "%d+") - before
 print(("idle: %.3f %% of a core with %d workers"):format(spent / (idle * 1e9) * 100, workers))
 
-restart(100)
+restart(restarts // 10)
 mw.sleep(500)
 local first = memory "Private_Dirty"
-restart(restarts)
+restart(restarts - restarts // 10)
 mw.sleep(500)
-print(("after %d restarts: %+d KiB, of %d KiB after the first hundred"):format(
+print(("after %d restarts: %+d KiB, of %d KiB after the first tenth"):format(
   restarts, memory "Private_Dirty" - first, first
 ))
 master:kill "SIGTERM"

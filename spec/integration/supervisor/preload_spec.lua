@@ -10,7 +10,7 @@ local process = mw.process
 
 local mebibyte = 1024 * 1024
 
--- A module of 24 MiB, and workers that need nothing else.
+-- A module of 96 MiB, and workers that need nothing else.
 local function write_module(text)
   local file = assert(io.open(supervised.path "heavy.lua", "w"))
   file:write(text)
@@ -23,7 +23,7 @@ local code = [[
 ]]
 
 local function start(opts)
-  write_module "return ('x'):rep(24 * 1024 * 1024)"
+  write_module "return ('x'):rep(96 * 1024 * 1024)"
   local before = process.env.LUA_PATH
   process.env.LUA_PATH = supervised.path "?.lua" .. ";" .. (before or ";")
   finally(function()
@@ -38,12 +38,12 @@ end
 
 describe("Supervised workers that are preloaded", function()
   it("share what was loaded once, and count it by shares", function()
-    local run = start { workers = 4, max_memory = 16 * mebibyte }
+    local run = start { workers = 4, max_memory = 64 * mebibyte }
     run:all_ready()
     local workers = eventually(function()
       local list, measured = run.supervisor:workers(), 0
       for _, worker in ipairs(list) do
-        measured = measured + (worker.memory and worker.memory < 12 * mebibyte and 1 or 0)
+        measured = measured + (worker.memory and worker.memory < 64 * mebibyte and 1 or 0)
       end
       return measured == 4 and list
     end)
@@ -51,7 +51,7 @@ describe("Supervised workers that are preloaded", function()
       assert.is_true(proc.is_alive(worker.pid))
     end
     assert.equal(4, run:count "ready")
-    assert.equal(4, select(2, supervised.written():gsub("<25165824>", "")))
+    assert.equal(4, select(2, supervised.written():gsub("<100663296>", "")))
   end)
 
   it("are replaced, reloaded and told what has changed as all others", function()
