@@ -32,7 +32,7 @@ local c_doors = {
   cluster = words "dispatcher handoff intake policy",
   http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
-  process = words "limits parent_death reaper spawn_options spawn_sync tree",
+  process = words "image limits parent_death reaper spawn_options spawn_sync tree",
   bindings = words "lua_call lua_channel lua_dispatcher lua_exit lua_http lua_intake lua_interrupt lua_loop lua_process modules",
 }
 
@@ -76,6 +76,7 @@ local lua_doors = {
   ["mw.cluster.master.listeners"] = words "supervisor",
   ["mw.cluster.policies"] = words "supervisor",
   ["mw.child_process.arguments"] = words "cluster",
+  ["mw.child_process.heritage"] = words "cluster",
   ["mw.ipc.channel"] = words "child_process process",
   ["mw.ipc.descriptor"] = words "process",
   ["mw.process.parent"] = words "cluster",
@@ -92,8 +93,9 @@ local lua_privileges = {
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",
   ["mw.core.error"] = words "error",
-  ["mw.core.fd"] = words "child_process cluster http ipc net process stream",
+  ["mw.core.fd"] = words "child_process cluster http ipc net process stream supervisor",
   ["mw.core.http"] = words "http",
+  ["mw.core.image"] = words "supervisor",
   ["mw.core.intake"] = words "cluster",
   ["mw.core.msgpack"] = words "msgpack",
   ["mw.core.json"] = words "ipc json mw",
