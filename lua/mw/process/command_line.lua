@@ -4,13 +4,19 @@
 
 local uv = require "luv"
 
-local M = {}
+local M = {
+  --- Where we were started.
+  ---@type string?
+  directory = uv.cwd(),
+}
 
 local has_script = arg ~= nil and arg[-1] ~= nil
 
 -- Without "." and "..", and without asking the file system (Node:
 -- path.resolve).
-local function absolute(path)
+---@param path string
+---@return string
+function M.absolute(path)
   local directory = path:sub(1, 1) ~= "/" and uv.cwd() or ""
   local parts = {}
   for part in (directory .. "/" .. path):gmatch "[^/]+" do
@@ -24,7 +30,20 @@ local function absolute(path)
 end
 
 -- Taken at once: the working directory may change. "-" is standard input.
-local script = has_script and (arg[0] == "-" and "-" or absolute(arg[0]))
+local script = has_script and (arg[0] == "-" and "-" or M.absolute(arg[0]))
+
+-- Also taken at once: `arg` is the program's.
+local function all_words()
+  local first = 0
+  while arg and arg[first - 1] do
+    first = first - 1
+  end
+  return table.move(arg or {}, first, #(arg or {}), 1, {})
+end
+
+--- Our whole command line, beginning with the name that we were called by.
+---@type string[]
+M.words = all_words()
 
 --- The executable, the script (an absolute path), its arguments.
 ---@return string[]

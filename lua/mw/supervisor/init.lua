@@ -6,17 +6,22 @@ local cluster = require "mw.cluster"
 local crash_record = require "mw.supervisor.crash_record"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
+local heritage = require "mw.supervisor.heritage"
+local image = require "mw.core.image"
+local inheritance = require "mw.supervisor.inheritance"
 local operations = require "mw.supervisor.operations"
 local options = require "mw.options"
 local process = require "mw.process"
 local settings = require "mw.supervisor.settings"
 local signals = require "mw.supervisor.signals"
+local succession = require "mw.supervisor.succession"
 local task = require "mw.task"
 local tick = require "mw.tick"
 local timers = require "mw.timers"
 
 ---@class mw.Supervisor: mw.Emitter
 ---@field private _set mw.WorkerSet
+---@field private _is_succeeded boolean? by a next image of this process, as soon as that can be
 local Supervisor = emitter.class "mw.supervisor"
 
 local clock = {}
@@ -103,7 +108,12 @@ function M.start(opts)
       over(self, has_given_up)
     end,
   })
+  local from = inheritance.take()
+  if from then
+    heritage.adopt(self._set, from)
+  end
   self._stop_following = signals.follow(self)
+  image.hold_signals(false)
   self._set:reconcile()
   return self
 end
@@ -159,6 +169,19 @@ end
 ---@return true
 function Supervisor:stop(callback)
   return answer(self, "the workers' end", callback, "stop")
+end
+
+--- Runs the file of this process again, in the same process: the workers stay,
+--- also where that fails. What else the script has is closed.
+function Supervisor:_run_again()
+  if self._is_succeeded then
+    return
+  end
+  self._is_succeeded = true
+  succession.begin(self._set, function(err)
+    self._is_succeeded = false
+    log(tostring(err))
+  end)
 end
 
 --- Ends all workers at once; those of a set that does not stop start again.

@@ -140,7 +140,7 @@ end
 
 ---@class mw.ClusterHeritage what the next image of the master needs
 ---@field last_id integer
----@field workers mw.MasterWorkerHeritage[] each with its `outlet`, a descriptor, where it has one
+---@field workers mw.MasterWorkerHeritage[] each with its `outlet`, where it has one
 ---@field listeners mw.ListenersHeritage
 
 --- Lets the master accept nothing for now, or again.
@@ -166,7 +166,7 @@ function M._heritage()
   for _, worker in pairs(M.workers) do
     local outlet = outlets.of(worker)
     local from = worker:heritage()
-    from.outlet = outlet and outlet:fileno()
+    from.outlet = outlet and { fd = outlet:fileno() }
     list[#list + 1] = from
   end
   table.sort(list, function(a, b)
@@ -184,7 +184,7 @@ function M._adopt(from)
     M.workers[worker.id] = worker
     slots.occupy(worker)
     if each.outlet then
-      listeners.adopt_outlet(worker, each.outlet)
+      listeners.adopt_outlet(worker, each.outlet.fd)
     end
   end
   last_id = from.last_id
