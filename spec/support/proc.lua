@@ -48,6 +48,19 @@ function M.is_alive(pid)
   return stat ~= nil and stat.state ~= "Z" and stat.state ~= "X"
 end
 
+--- The pids of the processes that this one has started and that run.
+---@param pid integer
+---@return integer[]
+function M.children(pid)
+  local pids = {}
+  for name in (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch "%d+" do
+    local child = math.tointeger(name)
+    pids[#pids + 1] = M.is_alive(child) and child or nil
+  end
+  table.sort(pids)
+  return pids
+end
+
 --- The pids of all processes that run with these bytes in their environment.
 ---@param text string
 ---@return integer[]

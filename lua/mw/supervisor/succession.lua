@@ -101,21 +101,26 @@ local function estate(set)
   return { version = inheritance.version, pids = pids, fds = collect(from.backend.cluster, {}), set = from }
 end
 
+-- The file is run where it was run before: its words may be relative paths.
+local function run(from, memory)
+  local directory = uv.cwd()
+  uv.chdir(command_line.directory)
+  local fds = table.move(from.fds, 1, #from.fds, 2, { memory })
+  local _, code = image.replace(file, command_line.words, environment(memory), fds)
+  uv.chdir(directory)
+  return code
+end
+
 -- Returns only where it fails.
 local function replace(set)
   local from = estate(set)
-  local memory, code = fd.memory "mwrun-succession"
+  local memory, refusal = fd.memory "mwrun-succession"
   if not memory then
-    return code
+    return refusal
   end
-  local ok
-  ok, code = fd.write_all(memory, msgpack.encode(from))
+  local ok, code = fd.write_all(memory, msgpack.encode(from))
   if ok then
-    local directory = uv.cwd()
-    local fds = table.move(from.fds, 1, #from.fds, 2, { memory })
-    uv.chdir(command_line.directory)
-    ok, code = image.replace(file, command_line.words, environment(memory), fds)
-    uv.chdir(directory)
+    code = run(from, memory)
   end
   fd.close(memory)
   return code
