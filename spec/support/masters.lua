@@ -12,12 +12,12 @@ local M = {}
 
 local script = [[
   local mw = require "mw"
-  print "began\t"
   local supervisor = mw.supervisor.start(assert(mw.json.decode(arg[1])))
   supervisor:on("ready", function(worker) print("ready", worker.pid) end)
   supervisor:on("exit", function(worker, code, signal) print("exit", worker.pid, code, signal) end)
   supervisor:on("restart", function(worker) print("restart", worker.pid) end)
   supervisor:on("reload", function(ok) print("reload", ok) end)
+  print "began\t"
 ]]
 
 local worker_prelude = 'local mw = require "mw"; local process = mw.process; '
@@ -57,7 +57,8 @@ function M.start(code, opts, ready, more)
   for key, value in pairs(opts or {}) do
     all[key] = value
   end
-  self.child = mw.child_process.spawn(self.program, { folder:write("master.lua", script .. (more or "")), mw.json.encode(all) })
+  local words = { folder:write("master.lua", script .. (more or "")), mw.json.encode(all) }
+  self.child = mw.child_process.spawn(self.program, words, { stdio = { "ignore", "pipe", "pipe", more and "ipc" or nil } })
   self.printed, self.complaints = children.collect(self.child.stdout), children.collect(self.child.stderr)
   self:wait_for("ready", ready or all.workers)
   return self
@@ -99,16 +100,30 @@ function Master:stop()
   assert(result.code == 0, ("ended with %s, %s: %s"):format(result.code, result.signal, self.complaints()))
 end
 
---- Ends what a test has left; call it after each.
-function M.clean()
-  if running and running.child then
-    if not running.child.destroyed then
-      running.child:kill "SIGTERM"
-      children.finish(running.child)
-    end
-    running.folder:remove()
+local function clean()
+  if running and running.child and not running.child.destroyed then
+    running.child:kill "SIGTERM"
+    children.finish(running.child)
   end
-  running = nil
+  if running then
+    running.folder:remove()
+    running = nil
+  end
+end
+
+--- Declares a test that starts a master, which has ended when it is over.
+---@param name string
+---@param fn fun()
+function M.it(name, fn)
+  require("busted").it(name, function()
+    local ok, err = xpcall(fn, function(err)
+      return type(err) == "string" and debug.traceback(err) or err
+    end)
+    clean()
+    if not ok then
+      error(err, 0)
+    end
+  end)
 end
 
 return M

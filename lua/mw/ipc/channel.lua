@@ -331,6 +331,15 @@ function Channel.variables(descriptor, opts)
   }
 end
 
+--- The variables by which the next image of this process finds its own end, as
+--- we have found it.
+---@return table<string, string|false>
+function Channel:variables_of_heir()
+  local from = self:heritage()
+  from.exit_flush_timeout = exit.flush_timeout
+  return Channel.variables(from.fd, from)
+end
+
 --- Lets the channel keep the loop alive, whoever listens.
 function Channel:ref()
   self._by_hand = true

@@ -21,7 +21,7 @@ local timers = require "mw.timers"
 
 ---@class mw.Supervisor: mw.Emitter
 ---@field private _set mw.WorkerSet
----@field private _is_succeeded boolean? by a next image of this process, as soon as that can be
+---@field private _has_successor boolean? the next image of this process waits until it can run
 local Supervisor = emitter.class "mw.supervisor"
 
 local clock = {}
@@ -174,12 +174,12 @@ end
 --- Runs the file of this process again, in the same process: the workers stay,
 --- also where that fails. What else the script has is closed.
 function Supervisor:_run_again()
-  if self._is_succeeded then
+  if self._has_successor then
     return
   end
-  self._is_succeeded = true
+  self._has_successor = true
   succession.begin(self._set, function(err)
-    self._is_succeeded = false
+    self._has_successor = false
     log(tostring(err))
   end)
 end

@@ -56,9 +56,10 @@ end
 
 local function environment(descriptor)
   local list = { ("%s=%d"):format(inheritance.variable, descriptor) }
-  for _, part in ipairs { process.env, kept } do
+  local channel = process.channel and process.channel:variables_of_heir() or {}
+  for _, part in ipairs { process.env, kept, channel } do
     for name, value in pairs(part) do
-      list[#list + 1] = name .. "=" .. value
+      list[#list + 1] = value and name .. "=" .. value
     end
   end
   return list
@@ -106,19 +107,24 @@ local function run(from, memory)
   local directory = uv.cwd()
   uv.chdir(command_line.directory)
   local fds = table.move(from.fds, 1, #from.fds, 2, { memory })
+  if process.channel then
+    fds[#fds + 1] = process.channel:heritage().fd
+  end
+  io.stdout:flush()
   local _, code = image.replace(file, command_line.words, environment(memory), fds)
   uv.chdir(directory)
   return code
 end
 
--- Returns only where it fails.
+-- Returns only where it fails; what workers have sent may be too much to encode.
 local function replace(set)
   local from = estate(set)
+  local bytes = msgpack.encode(from)
   local memory, refusal = fd.memory "mwrun-succession"
   if not memory then
     return refusal
   end
-  local ok, code = fd.write_all(memory, msgpack.encode(from))
+  local ok, code = fd.write_all(memory, bytes)
   if ok then
     code = run(from, memory)
   end
@@ -139,9 +145,15 @@ local function fail(self, why)
   self.done(errors.new("ERR_SUPERVISOR_SUCCESSION", "ERR_SUPERVISOR_SUCCESSION: " .. why))
 end
 
+-- Our own parent's; the next image opens it before it could be told more.
+local function is_channel_empty()
+  local channel = process.channel
+  return not channel or channel:is_quiet() and not channel:heritage().unread
+end
+
 local function is_ready(self)
   local set = self.set
-  return heritage.is_calm(set) and set.backend:is_quiet(heritage.handles(set))
+  return heritage.is_calm(set) and set.backend:is_quiet(heritage.handles(set)) and is_channel_empty()
 end
 
 local function release(self)
@@ -164,9 +176,9 @@ local function step(self)
   if not is_ready(self) then
     return try_again(self)
   end
-  local code = replace(self.set)
+  local _, problem = pcall(replace, self.set)
   release(self)
-  fail(self, ("%s: %s"):format(file, code))
+  fail(self, ("%s: %s"):format(file, problem))
 end
 
 -- New connections wait in the kernel, until those that were accepted are the

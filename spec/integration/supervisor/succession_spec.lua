@@ -9,9 +9,8 @@ local raw = require "spec.support.raw_http"
 local scratch = require "spec.support.scratch"
 local uv = require "luv"
 
+local it = masters.it
 local process = mw.process
-
-after_each(masters.clean)
 
 local serve = [[
   mw.http.create_server(function(_, res)
@@ -156,7 +155,7 @@ describe("A master that runs its file again", function()
     master:stop()
   end)
 
-  it("scales as before, and takes another number from its options only", function()
+  it("wants as many workers as it was told to", function()
     local master = masters.start(serve)
     master.child:kill "SIGTTIN"
     master:wait_for("ready", 3)
@@ -173,6 +172,7 @@ describe("A master that runs its file again", function()
         local channel = process.channel._core:fileno()
         local frame = "\6\0\0\0\0\0\0\0" .. "\xa5ready"
         fd.write_all(1, "begun, ")
+        process.channel:flush()
         fd.write_all(channel, frame:sub(1, 10))
         io.open(arg[0] .. ".written", "w"):close()
         mw.go(function()
@@ -224,6 +224,32 @@ describe("A master that runs its file again", function()
     assert.equal("fine", response:body())
     master:stop()
     assert.is_nil(uv.fs_stat(path))
+  end)
+
+  it("keeps the channel to its own parent", function()
+    local master = masters.start(serve, nil, nil, [[
+      mw.process.on("message", function(message) mw.process.send { message, mw.process.env.MW_CHANNEL_FD or "none" } end)
+    ]])
+    local answers = {}
+    master.child:on("message", function(message)
+      answers[#answers + 1] = message
+    end)
+    for number = 1, 100 do
+      master.child:send(number)
+      if number % 40 == 0 then
+        master.child:kill "SIGUSR2"
+      end
+    end
+    master:wait_for("began", 2)
+    master.child:send(101)
+    eventually(function()
+      return #answers == 101
+    end)
+    for number = 1, 101 do
+      assert.same({ number, "none" }, answers[number])
+    end
+    master.child:disconnect()
+    master:stop()
   end)
 
   it("goes on with a port that nobody listens at for the moment", function()
@@ -283,13 +309,17 @@ describe("A master that can't run its file again", function()
     link(master, trap)
     local before = descriptors(master.child.pid)
     refuses(master, "ERR_SUPERVISOR_SUCCESSION: .*ENOENT")
-    assert.equal(before, descriptors(master.child.pid))
+    eventually(function()
+      return descriptors(master.child.pid) == before
+    end)
     still_works(master)
   end)
 
   it("goes on, where others are in its cluster", function()
     local master = masters.start(serve, nil, nil, "mw.cluster.fork()")
     refuses(master, "workers that are not supervised")
+    process.kill(master:workers()[3], "SIGKILL")
+    master:stop()
   end)
 end)
 
