@@ -102,6 +102,7 @@ end
 
 local function clean()
   if running and running.child and not running.child.destroyed then
+    running.child:disconnect()
     running.child:kill "SIGTERM"
     children.finish(running.child)
   end

@@ -59,7 +59,7 @@ local function environment(descriptor)
   local channel = process.channel and process.channel:variables_of_heir() or {}
   for _, part in ipairs { process.env, kept, channel } do
     for name, value in pairs(part) do
-      list[#list + 1] = value and name .. "=" .. value
+      list[#list + 1] = value and name .. "=" .. value or nil
     end
   end
   return list
