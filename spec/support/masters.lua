@@ -100,7 +100,8 @@ function Master:stop()
   assert(result.code == 0, ("ended with %s, %s: %s"):format(result.code, result.signal, self.complaints()))
 end
 
-local function clean()
+--- Ends the master that there is.
+function M.clean()
   if running and running.child and not running.child.destroyed then
     running.child:disconnect()
     running.child:kill "SIGTERM"
@@ -120,7 +121,7 @@ function M.it(name, fn)
     local ok, err = xpcall(fn, function(err)
       return type(err) == "string" and debug.traceback(err) or err
     end)
-    clean()
+    M.clean()
     if not ok then
       error(err, 0)
     end

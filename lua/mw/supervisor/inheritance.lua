@@ -34,12 +34,15 @@ local function log(text)
   io.stderr:write("mwrun: ", text, "\n")
 end
 
+-- What is no state is nothing of ours.
 local function read(descriptor)
-  fd.claim(descriptor)
-  local stat = assert(uv.fs_fstat(descriptor))
-  local value = msgpack.decode(assert(uv.fs_read(descriptor, stat.size, 0)))
-  fd.close(descriptor)
-  return value
+  local stat = uv.fs_fstat(descriptor)
+  local bytes = stat and uv.fs_read(descriptor, stat.size, 0)
+  local value = bytes and msgpack.decode(bytes)
+  if type(value) == "table" and value.version then
+    fd.close(descriptor)
+    return value
+  end
 end
 
 -- The workers lose their master: they answer what is under way, and end.

@@ -111,6 +111,7 @@ function M.start(opts)
   local from = inheritance.take()
   if from then
     heritage.adopt(self._set, from)
+    log(("the master runs anew, with %d workers of before"):format(#from.workers))
   end
   self._stop_following = signals.follow(self)
   image.hold_signals(false)

@@ -1,6 +1,7 @@
 -- A master that runs its file again, in the same process.
 
 local HttpLoad = require "spec.support.http_load"
+local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
 local masters = require "spec.support.masters"
 local mw = require "mw"
@@ -59,7 +60,8 @@ describe("A master that runs its file again", function()
         assert.equal(4, master:count "began")
         assert.equal(0, master:count "exit")
         master:stop()
-        assert.equal("", master.complaints())
+        local said = "mwrun: the master runs anew, with 2 workers of before\n"
+        assert.equal(said:rep(3), master.complaints())
       end)
     end
   end
@@ -130,6 +132,48 @@ describe("A master that runs its file again", function()
     assert.matches("from %d+", raw.request(master.port, "GET /"))
     master:run_again()
     assert.same(workers, master:workers())
+    master:stop()
+  end)
+
+  for _, first in ipairs { "SIGUSR2", "SIGTERM" } do
+    local second = first == "SIGTERM" and "SIGUSR2" or "SIGTERM"
+    it(("ends all the same at %s and %s"):format(first, second), function()
+      for wait = 0, 20, 2 do
+        local master = masters.start(serve)
+        local workers = master:workers()
+        master.child:kill(first)
+        mw.sleep(wait)
+        master.child:kill(second)
+        assert.equal(0, children.finish(master.child).code)
+        assert.equal(2, master:count "exit")
+        for _, pid in ipairs(workers) do
+          assert.is_false(proc.is_alive(pid))
+        end
+        masters.clean()
+      end
+    end)
+  end
+
+  it("waits for the answers of a worker that is hung, until that is replaced", function()
+    local master = masters.start(
+      [[
+        mw.http.create_server(function(req, res)
+          while req.path == "/hang" do end
+          res:finish "fine"
+        end):listen(tonumber(arg[1]), "127.0.0.1")
+      ]],
+      { heartbeat = { interval = 100, timeout = 500 } }
+    )
+    local stuck = mw.go(raw.request, master.port, "GET /hang")
+    mw.sleep(100)
+    local load = HttpLoad.start(master.port, { clients = 4, keep_alive = false })
+    master:run_again()
+    more_answers(load)
+    load:stop()
+    assert.same({}, load.lost)
+    stuck:join()
+    master:wait_for("exit", 1)
+    master:wait_for("ready", 3)
     master:stop()
   end)
 
@@ -343,6 +387,13 @@ describe("What a master has left", function()
     folder:remove()
     return result
   end
+
+  it("is nothing where it is no state", function()
+    for _, value in ipairs { "some text", 7, {} } do
+      local result = run(value, "print(mw.process.env.MW_SUCCESSION)")
+      assert.same({ "nil\n", "", 0 }, { result.stdout, result.stderr, result.code })
+    end
+  end)
 
   it("is let go where its version is another", function()
     local result = run({ version = 999, pids = {}, fds = {} }, "print(mw.process.env.MW_SUCCESSION)")
