@@ -19,6 +19,7 @@
 struct options {
   bool interactive, version, execute, ignore_environment;
   bool help, long_version, watch;
+  bool in_cluster;     /* as a worker; not by an option, but by our parent */
   const char *workers; /* how many; NULL where it is to be run here */
   int script; /* index of the script in argv; argc where there is none */
 };
@@ -212,8 +213,6 @@ static bool run_module(lua_State *L, const char *name) {
 
 /* A worker of a cluster is one from the start, whatever its script requires. */
 static bool run_worker_side(lua_State *L) {
-  if (!mw_channel_is_workers(L))
-    return true;
   return run_module(L, "mw.cluster") &&
          (!getenv("MW_SUPERVISED") || run_module(L, "mw.supervisor.inside"));
 }
@@ -300,7 +299,7 @@ static enum mw_cli_outcome run_repl(lua_State *L) {
 
 static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
                                    int argc, char **argv) {
-  if (!run_worker_side(L) || !run_heir_side(L))
+  if ((options->in_cluster && !run_worker_side(L)) || !run_heir_side(L))
     return MW_CLI_FAIL;
   if (options->workers || options->watch)
     return run_master(L, options, argc, argv) ? MW_CLI_RUN : MW_CLI_FAIL;
@@ -321,8 +320,10 @@ static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
   return run_chunk(L, luaL_loadfile(L, NULL)) ? MW_CLI_RUN : MW_CLI_FAIL;
 }
 
-enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv) {
-  struct options options = {.script = argc};
+enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv,
+                               bool opened) {
+  struct options options = {.script = argc,
+                            .in_cluster = mw_channel_is_workers(L)};
   const char *program = mw_calls(L)->program;
   if (!collect_options(&options, argv)) {
     print_bad_option(program, argv[options.script]);
@@ -337,8 +338,12 @@ enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv) {
   }
   if (options.version)
     print_lua_version();
-  mw_state_open(L, options.ignore_environment);
+  if (!opened) {
+    mw_state_open(L, options.ignore_environment);
+    lua_gc(L, LUA_GCGEN, 0, 0);
+  }
   create_arg_table(L, argv, argc, options.script);
-  lua_gc(L, LUA_GCGEN, 0, 0);
+  if (opened && mw_push_hook(L, MW_HOOK_START))
+    lua_call(L, 0, 0);
   return run_all(L, &options, argc, argv);
 }

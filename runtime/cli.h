@@ -6,6 +6,7 @@
 #define MW_CLI_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 enum mw_cli_outcome {
   MW_CLI_RUN,   /* all went well: run the loop, then end */
@@ -13,7 +14,11 @@ enum mw_cli_outcome {
   MW_CLI_FAIL   /* end now with status 1: the reason is told */
 };
 
-/** Does what the command line says, up to the end of the script. */
-enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv);
+/**
+ * Does what the command line says, up to the end of the script. `opened` tells
+ * that the state has its libraries already.
+ */
+enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv,
+                               bool opened);
 
 #endif

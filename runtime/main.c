@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include "host.h"
+#include "process/title.h"
 
 /* Where we were started without a standard descriptor, the next file to be
    opened would become it. The null device takes its place, the wrong way
@@ -17,6 +18,7 @@ static void fill_standard_descriptors(void) {
 
 int main(int argc, char **argv) {
   fill_standard_descriptors();
+  mw_title_keep(argc, argv);
   /* libuv copies the arguments, so that the title may overwrite them. */
   return mw_host_run(argc, uv_setup_args(argc, argv));
 }

@@ -8,6 +8,34 @@
 #include "bindings/modules.h"
 #include "embed.h"
 #include "require.h"
+#include "warnings.h"
+
+static void *resize(void *pool, void *block, size_t size, size_t wanted) {
+  return mw_pool_resize(pool, block, size, wanted);
+}
+
+/* An error that nobody catches: to return is to abort. */
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  lua_writestringerror("PANIC: unprotected error in call to Lua API (%s)\n",
+                       message ? message : "error object is not a string");
+  return 0;
+}
+
+lua_State *mw_state_new(struct mw_pool *pool) {
+  lua_State *L = lua_newstate(resize, pool);
+  if (!L)
+    return NULL;
+  lua_atpanic(L, panic);
+  mw_warnings_open(L);
+  return L;
+}
+
+void mw_state_settle(lua_State *L) {
+  void *pool;
+  lua_getallocf(L, &pool);
+  mw_pool_settle(pool);
+}
 
 /* The source tree to read instead of the binary; NULL where there is none. */
 static const char *source_tree(void) {

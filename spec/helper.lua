@@ -3,6 +3,7 @@
 
 local busted = require "busted"
 local eventually = require "spec.support.eventually"
+local fork_server = require "mw.fork_server"
 local leaks = require "spec.support.leaks"
 local uv = require "luv"
 
@@ -28,9 +29,12 @@ local function is_back(before)
 end
 
 -- The first use of a module opens what stays: the watcher of signals, of
--- children, the handles of immediates.
+-- children, of files, the handles of immediates.
 require("mw.timers").set_immediate(function() end)
 require("mw.child_process").exec "true"
+local watcher = uv.new_fs_event()
+assert(watcher:start("/", {}, function() end))
+watcher:close()
 
 -- busted forgets after each file what that has loaded; but what a module loads
 -- on its first use must be the same for all.
@@ -53,6 +57,7 @@ end)
 
 busted.subscribe({ "test", "end" }, function(element, _, status)
   limit:stop()
+  fork_server.replace() -- they would wait for the next test
   if status ~= "success" then
     return
   end

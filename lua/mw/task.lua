@@ -192,7 +192,7 @@ end
 function M.tracebacks(most)
   local parts = {}
   for coroutine_of_task, task in pairs(by_coroutine) do
-    if task._status == "waiting" and not task._idle and #parts < most then
+    if task._status == "waiting" and #parts < most then
       parts[#parts + 1] = "\na task that waits:\n" .. debug.traceback(coroutine_of_task)
     end
   end
@@ -327,35 +327,47 @@ for name, method in pairs(Task) do
 end
 Worker.__index = Worker
 
-local idle_workers = {}
+local idle_workers, idle_count = {}, 0
 local most_idle_workers = 256
+local idle = {} -- what a worker yields that has nothing to do
 
--- The coroutine: whoever has set up `_fn` resumes it.
-local function work(self)
+local function work(self, fn, on_over, first, second)
   repeat
-    local first, second = self._first, self._second
-    local ok, err = xpcall(self._fn, keep_traceback, first, second)
-    self._on_over(ok, err, not ok and self._traceback, first, second)
-    self._first, self._second, self._idle = nil, nil, true
-    local is_kept = #idle_workers < most_idle_workers
+    local ok, err = xpcall(fn, keep_traceback, first, second)
+    on_over(ok, err, not ok and self._traceback, first, second)
+    local is_kept = idle_count < most_idle_workers
     if is_kept then
-      idle_workers[#idle_workers + 1] = self
-      coroutine.yield()
+      idle_count = idle_count + 1
+      idle_workers[idle_count] = self
+      fn, on_over, first, second = coroutine.yield(idle)
     end
   until not is_kept
+  return idle
 end
 
 local function new_worker()
-  local self = setmetatable({}, Worker)
-  self._coroutine = coroutine.create(work)
+  local self = setmetatable({ _status = "running" }, Worker)
+  self._coroutine = coroutine.create(function(...)
+    return work(self, ...)
+  end)
   by_coroutine[self._coroutine] = self
   return self
 end
 
-function Worker:_resume()
-  self._status, self._wait = "running", nil
-  local ok, err = loop.resume(self._coroutine, self)
-  if self._idle or self._wait then
+local function take_worker()
+  local self = idle_workers[idle_count]
+  if not self then
+    return new_worker()
+  end
+  idle_workers[idle_count] = nil
+  idle_count = idle_count - 1
+  return self
+end
+
+-- It waits, or has come to an end that is not its own.
+local function after_pause(self, ok, err, on_over, first, second)
+  if self._wait then
+    self._on_over, self._first, self._second = on_over, first, second
     return
   end
   local traceback = debug.traceback(self._coroutine)
@@ -363,7 +375,17 @@ function Worker:_resume()
   if ok then
     err = "a task waits by functions that wait (mw.sleep, emitter:wait, ...), not by coroutine.yield"
   end
-  self._on_over(false, err, traceback, self._first, self._second)
+  on_over(false, err, traceback, first, second)
+end
+
+function Worker:_resume()
+  local on_over, first, second = self._on_over, self._first, self._second
+  self._status, self._wait = "running", nil
+  self._on_over, self._first, self._second = nil, nil, nil
+  local ok, result = loop.resume(self._coroutine)
+  if result ~= idle then
+    after_pause(self, ok, result, on_over, first, second)
+  end
 end
 
 --- Runs `fn(first, second)` at once, as a task that nobody joins, until it
@@ -374,15 +396,11 @@ end
 ---@param first any
 ---@param second any
 function M.run(fn, on_over, first, second)
-  local count = #idle_workers
-  local self = idle_workers[count]
-  if self then
-    idle_workers[count] = nil
-  else
-    self = new_worker()
+  local self = take_worker()
+  local ok, result = loop.resume(self._coroutine, fn, on_over, first, second)
+  if result ~= idle then
+    after_pause(self, ok, result, on_over, first, second)
   end
-  self._idle, self._fn, self._on_over, self._first, self._second = false, fn, on_over, first, second
-  self:_resume()
 end
 
 --- Waits for some milliseconds and returns true. With a callback, gives it

@@ -65,8 +65,11 @@ struct arrival {
   struct mw_http_exchange *exchange;
 };
 
+enum { CALLBACK = 1 }; /* the upvalue of who delivers */
+
 /* [] -> [exchange]: held by the registry too, so that it is there when the
-   delivery has failed. */
+   delivery has failed. Not by an upvalue: what an old function holds counts as
+   old to the collector. */
 static void push_exchange(lua_State *L, struct arrival *arrival) {
   struct mw_http_exchange *exchange;
   mw_http_exchange_push(L, arrival->connection, arrival->head, arrival->bytes,
@@ -93,7 +96,7 @@ static int deliver_request(lua_State *L) {
   struct arrival *arrival = lua_touserdata(L, 1);
   push_exchange(L, arrival);
   *mw_http_exchange_user(arrival->connection) = arrival->exchange;
-  push_callback(L, arrival->box, MW_HTTP_ON_REQUEST);
+  lua_pushvalue(L, lua_upvalueindex(CALLBACK));
   lua_pushvalue(L, 2);
   lua_call(L, 1, 0);
   if (arrival->exchange->connection)
@@ -105,7 +108,7 @@ static int deliver_request(lua_State *L) {
 static int deliver_upgrade(lua_State *L) {
   struct arrival *arrival = lua_touserdata(L, 1);
   push_exchange(L, arrival);
-  push_callback(L, arrival->box, MW_HTTP_ON_UPGRADE);
+  lua_pushvalue(L, lua_upvalueindex(CALLBACK));
   lua_pushvalue(L, 2);
   lua_call(L, 1, 1);
   arrival->taken = arrival->exchange->connection == NULL;
@@ -113,13 +116,17 @@ static int deliver_upgrade(lua_State *L) {
   return 0;
 }
 
-/* Calls `deliver` protected. The callback itself lets no error through: this
-   is for a lack of memory. */
-static void call_with(struct arrival *arrival, lua_CFunction deliver) {
+void mw_http_push_deliverer(lua_State *L, int which) {
+  lua_pushcclosure(
+      L, which == MW_HTTP_ON_REQUEST ? deliver_request : deliver_upgrade, 1);
+}
+
+/* The callback itself lets no error through: what may fail is the delivery, for
+   lack of memory. */
+static void call_with(struct arrival *arrival, int which) {
   lua_State *L = arrival->box->main;
-  bool is_called = lua_checkstack(L, 8);
+  bool is_called = push_callback(L, arrival->box, which);
   if (is_called) {
-    lua_pushcfunction(L, deliver);
     lua_pushlightuserdata(L, arrival);
     is_called = mw_call(L, 1, 0, 0) >= 0;
   }
@@ -135,14 +142,14 @@ static void on_request(void *user, struct mw_http_connection *connection,
                        const struct mw_http_head *head, const char *bytes,
                        size_t size) {
   struct arrival arrival = {user, connection, head, bytes, size, false, NULL};
-  call_with(&arrival, deliver_request);
+  call_with(&arrival, MW_HTTP_ON_REQUEST);
 }
 
 static bool on_upgrade(void *user, struct mw_http_connection *connection,
                        const struct mw_http_head *head, const char *bytes,
                        size_t size) {
   struct arrival arrival = {user, connection, head, bytes, size, false, NULL};
-  call_with(&arrival, deliver_upgrade);
+  call_with(&arrival, MW_HTTP_ON_UPGRADE);
   return arrival.taken;
 }
 

@@ -11,7 +11,8 @@
 
 #include "http/server.h"
 
-/* The callbacks of a server, as user values of its box, in this order. */
+/* The callbacks of a server, as user values of its box, in this order; the
+   first two inside of who delivers. */
 enum {
   MW_HTTP_ON_REQUEST = 1, /* (exchange) */
   MW_HTTP_ON_UPGRADE,     /* (exchange): it is taken if it is given away */
@@ -31,6 +32,9 @@ struct mw_http_box {
 
 /** For mw_http_server_open(), with the box as `user`. */
 extern const struct mw_http_events mw_http_callbacks;
+
+/** [callback] -> [function]: for MW_HTTP_ON_REQUEST or MW_HTTP_ON_UPGRADE. */
+void mw_http_push_deliverer(lua_State *L, int which);
 
 /** Makes the live table, where there is none yet: what lives goes on where
  * somebody opens the module again. */

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <uv.h>
 
-#include "base/error_name.h"
 #include "bindings/http_headers.h"
+#include "bindings/lua_result.h"
 #include "http/connection.h"
 #include "http/header_block.h"
 
@@ -37,20 +37,6 @@ static struct mw_http_exchange *check(lua_State *L) {
     luaL_typeerror(L, 1, EXCHANGE_TYPE);
   lua_pop(L, 1);
   return lua_touserdata(L, 1);
-}
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
-
-static int push_result(lua_State *L, int code) {
-  if (code < 0)
-    return push_failure(L, code);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 static struct mw_http_span check_span(lua_State *L, int index) {
@@ -257,8 +243,9 @@ static int exchange_respond(lua_State *L) {
   int status = (int)luaL_checkinteger(L, 2);
   struct mw_http_span reason = opt_span(L, 3), body = opt_span(L, 4);
   if (!exchange->connection)
-    return push_failure(L, UV_EPIPE);
-  return push_result(L, mw_http_exchange_respond(exchange->connection, status,
+    return mw_push_failure(L, UV_EPIPE);
+  return mw_push_result(L,
+                        mw_http_exchange_respond(exchange->connection, status,
                                                  reason, body.at, body.length));
 }
 
@@ -274,8 +261,8 @@ static int exchange_respond_file(lua_State *L) {
   luaL_argcheck(L, offset >= 0, 5, "negative");
   luaL_argcheck(L, length >= 0, 6, "negative");
   if (!exchange->connection)
-    return push_failure(L, UV_EPIPE);
-  return push_result(
+    return mw_push_failure(L, UV_EPIPE);
+  return mw_push_result(
       L, mw_http_exchange_respond_file(exchange->connection, status, reason, fd,
                                        (uint64_t)offset, (uint64_t)length));
 }
@@ -286,8 +273,8 @@ static int exchange_begin(lua_State *L) {
   int status = (int)luaL_checkinteger(L, 2);
   struct mw_http_span reason = opt_span(L, 3);
   if (!exchange->connection)
-    return push_failure(L, UV_EPIPE);
-  return push_result(
+    return mw_push_failure(L, UV_EPIPE);
+  return mw_push_result(
       L, mw_http_exchange_begin(exchange->connection, status, reason));
 }
 
@@ -296,11 +283,11 @@ static int exchange_write(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   struct mw_http_span bytes = check_span(L, 2);
   if (!exchange->connection)
-    return push_failure(L, UV_EPIPE);
+    return mw_push_failure(L, UV_EPIPE);
   int enough =
       mw_http_exchange_write(exchange->connection, bytes.at, bytes.length);
   if (enough < 0)
-    return push_failure(L, enough);
+    return mw_push_failure(L, enough);
   lua_pushboolean(L, !enough);
   return 1;
 }
@@ -309,8 +296,8 @@ static int exchange_write(lua_State *L) {
 static int exchange_finish(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   if (!exchange->connection)
-    return push_failure(L, UV_EPIPE);
-  return push_result(L, mw_http_exchange_finish(exchange->connection));
+    return mw_push_failure(L, UV_EPIPE);
+  return mw_push_result(L, mw_http_exchange_finish(exchange->connection));
 }
 
 /* cut(): ends the connection, so that the peer sees that something is missing
@@ -327,7 +314,7 @@ static int exchange_give_away(lua_State *L) {
   struct mw_http_exchange *exchange = check(L);
   struct mw_http_span unread, unsent;
   if (!exchange->connection)
-    return push_failure(L, UV_EPIPE);
+    return mw_push_failure(L, UV_EPIPE);
   mw_http_exchange_rest(exchange->connection, &unread, &unsent);
   lua_pushlstring(L, unread.at ? unread.at : "", unread.length);
   lua_pushlstring(L, unsent.length ? unsent.at : "", unsent.length);

@@ -20,12 +20,27 @@ struct mw_calls *mw_calls_open(lua_State *L, uv_loop_t *loop,
   return calls;
 }
 
+void mw_calls_restart(lua_State *L, const char *program) {
+  struct mw_calls *calls = mw_calls(L);
+  calls->program = program;
+  calls->started = uv_hrtime();
+  calls->loopless = false;
+}
+
 struct mw_calls *mw_calls(lua_State *L) {
   return *(struct mw_calls **)lua_getextraspace(L);
 }
 
 uv_loop_t *mw_loop(lua_State *L) {
   return mw_calls(L)->loop;
+}
+
+void mw_check_loop(lua_State *L, const char *what) {
+  if (mw_calls(L)->loopless)
+    luaL_error(L,
+               "%s: a fork server has no event loop, its workers have: nothing "
+               "that waits can be begun while a module is preloaded",
+               what);
 }
 
 void mw_set_hook(lua_State *L, enum mw_hook hook) {

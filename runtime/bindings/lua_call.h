@@ -20,6 +20,7 @@ enum mw_hook {
   MW_HOOK_UNCAUGHT,    /* (err, origin, traceback) -> true where handled */
   MW_HOOK_BEFORE_EXIT, /* (status) : the loop is empty, about to exit */
   MW_HOOK_EXIT,        /* (status) -> status : handlers, then flushing */
+  MW_HOOK_START,       /* () : a worker begins, in what its server has loaded */
   MW_HOOK_COUNT
 };
 
@@ -35,6 +36,7 @@ struct mw_calls {
   bool turning;                 /* the loop runs for a main script that waits */
   int status;                   /* the exit status, once `dying` */
   bool dying;                   /* no callback enters Lua any more */
+  bool loopless;                /* a fork server: its workers have the loop */
   bool tick_requested;          /* the tick queue is not empty */
   volatile sig_atomic_t in_lua; /* 0 while the loop waits or runs C */
 };
@@ -43,11 +45,17 @@ struct mw_calls {
 struct mw_calls *mw_calls_open(lua_State *L, uv_loop_t *loop,
                                const char *program);
 
+/** Makes it that of a worker, which has a loop and its own name and age. */
+void mw_calls_restart(lua_State *L, const char *program);
+
 /** The record of the state that `L` (any of its coroutines) belongs to. */
 struct mw_calls *mw_calls(lua_State *L);
 
 /** The loop of the state that `L` belongs to. */
 uv_loop_t *mw_loop(lua_State *L);
+
+/** Raises where the loop can't be used, `what` being the function called. */
+void mw_check_loop(lua_State *L, const char *what);
 
 /**
  * Calls the function that lies below its `nargs` arguments on the main

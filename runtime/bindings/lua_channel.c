@@ -7,6 +7,8 @@
 #include "bindings/json_decode.h"
 #include "bindings/json_encode.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_live.h"
+#include "bindings/lua_result.h"
 #include "bindings/msgpack_decode.h"
 #include "bindings/msgpack_encode.h"
 #include "ipc/channel.h"
@@ -38,7 +40,6 @@ struct channel_box {
   lua_Integer high_water_mark, max_backlog; /* bytes */
 };
 
-static char live_key;
 static char inherited_key;
 
 /* Pushes a user value of the box, which is found in the live table. */
@@ -46,11 +47,7 @@ static bool push_callback(lua_State *L, const struct channel_box *box,
                           int which) {
   if (!lua_checkstack(L, 16))
     return false;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_rawgetp(L, -1, box);
-  lua_getiuservalue(L, -1, which);
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+  mw_live_push_user_value(L, box, which);
   return true;
 }
 
@@ -188,21 +185,13 @@ static void on_end(void *user, int error) {
   tell_error(user, ON_END, error);
 }
 
-/* Needs no memory, so it cannot raise. */
-static void leave_live(lua_State *L, struct channel_box *box) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, box);
-  lua_pop(L, 1);
-}
-
 static void on_closed(void *user) {
   struct channel_box *box = user;
   lua_State *L = box->main;
   box->channel = NULL;
   if (!push_callback(L, box, ON_CLOSED))
     return;
-  leave_live(L, box);
+  mw_live_drop(L, box);
   mw_call(L, 0, 0, 0);
 }
 
@@ -215,13 +204,6 @@ static const struct mw_channel_events events = {
 };
 
 /* the object */
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 static void set_callbacks(lua_State *L, int table, int box) {
   static const char *const names[] = {"on_message", "on_internal", "on_sent",
@@ -243,6 +225,7 @@ static lua_Integer check_limit(lua_State *L, int table, const char *name) {
 /* open(fd, "msgpack"|"json", callbacks, limits) -> channel | nil, errname.
    The limits are those of posting: high_water_mark, max_backlog. */
 static int channel_open(lua_State *L) {
+  mw_check_loop(L, "open a channel");
   static const char *const codecs[] = {"msgpack", "json", NULL};
   int fd = (int)luaL_checkinteger(L, 1);
   bool json = luaL_checkoption(L, 2, NULL, codecs) == 1;
@@ -259,9 +242,8 @@ static int channel_open(lua_State *L) {
   };
   luaL_setmetatable(L, CHANNEL_TYPE);
   set_callbacks(L, 3, 5);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
   lua_pushvalue(L, 5);
-  lua_rawsetp(L, -2, box);
+  mw_live_put(L, box);
   int error = mw_channel_open(mw_loop(L), fd,
                               json ? MW_FRAMING_LINES : MW_FRAMING_BINARY,
                               &events, box, &box->channel);
@@ -269,8 +251,8 @@ static int channel_open(lua_State *L) {
     lua_settop(L, 5);
     return 1;
   }
-  leave_live(L, box);
-  return push_failure(L, error);
+  mw_live_drop(L, box);
+  return mw_push_failure(L, error);
 }
 
 static struct channel_box *check_box(lua_State *L) {
@@ -281,7 +263,7 @@ static struct channel_box *check_box(lua_State *L) {
 static struct mw_channel *open_channel(lua_State *L) {
   struct mw_channel *channel = check_box(L)->channel;
   if (!channel)
-    push_failure(L, UV_EBADF);
+    mw_push_failure(L, UV_EBADF);
   return channel;
 }
 
@@ -306,7 +288,7 @@ static int channel_send(lua_State *L) {
     return 2;
   struct mw_buffer *out = mw_channel_begin_frame(channel);
   if (!out)
-    return push_failure(L, UV_ENOMEM);
+    return mw_push_failure(L, UV_ENOMEM);
   if (!encode(L, box, 2, out)) {
     mw_channel_drop_frame(channel);
     lua_pushnil(L);
@@ -316,7 +298,7 @@ static int channel_send(lua_State *L) {
   }
   int error = mw_channel_end_frame(channel, kind, &fd, fd >= 0);
   if (error)
-    return push_failure(L, error);
+    return mw_push_failure(L, error);
   lua_pushinteger(L, (lua_Integer)mw_channel_queued(channel));
   lua_pushinteger(L, (lua_Integer)mw_channel_pending(channel));
   return 2;
@@ -395,7 +377,7 @@ static int channel_unread(lua_State *L) {
     return 2;
   ptrdiff_t length = mw_channel_unread(channel, &bytes);
   if (length < 0)
-    return push_failure(L, (int)length);
+    return mw_push_failure(L, (int)length);
   lua_pushlstring(L, bytes, (size_t)length);
   return 1;
 }
@@ -407,11 +389,7 @@ static int channel_preload(lua_State *L) {
   const char *bytes = luaL_checklstring(L, 2, &length);
   if (!channel)
     return 2;
-  int error = mw_channel_preload(channel, bytes, length);
-  if (error)
-    return push_failure(L, error);
-  lua_pushboolean(L, true);
-  return 1;
+  return mw_push_result(L, mw_channel_preload(channel, bytes, length));
 }
 
 /* fileno() -> fd | nil, errname */
@@ -457,27 +435,24 @@ static int channel_drain(lua_State *L) {
     return 2;
   int error = mw_channel_drain(channel, timeout);
   if (error)
-    return push_failure(L, error);
+    return mw_push_failure(L, error);
   lua_pushboolean(L, true);
   return 1;
 }
 
-static int channel_close(lua_State *L) {
-  struct channel_box *box = check_box(L);
+static void close_box(void *object) {
+  struct channel_box *box = object;
   if (box->channel)
     mw_channel_close(box->channel);
+}
+
+static int channel_close(lua_State *L) {
+  close_box(check_box(L));
   return 0;
 }
 
 void mw_channels_close(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TTABLE) {
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-      struct channel_box *box = lua_touserdata(L, -1);
-      if (box->channel)
-        mw_channel_close(box->channel);
-    }
-  }
-  lua_pop(L, 1);
+  mw_live_close_all(L, CHANNEL_TYPE, close_box);
 }
 
 void mw_channel_set_inherited(lua_State *L,
@@ -545,10 +520,7 @@ static void open_type(lua_State *L) {
       {"close", channel_close},
       {NULL, NULL},
   };
-  luaL_newmetatable(L, CHANNEL_TYPE);
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  mw_live_open_type(L, CHANNEL_TYPE, methods);
 }
 
 int luaopen_mw_core_channel(lua_State *L) {
@@ -557,12 +529,7 @@ int luaopen_mw_core_channel(lua_State *L) {
       {"open", channel_open},
       {NULL, NULL},
   };
-  /* Who requires the module a second time finds what is open. */
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TNIL) {
-    lua_newtable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
-    open_type(L);
-  }
+  open_type(L);
   luaL_newlib(L, functions);
   return 1;
 }

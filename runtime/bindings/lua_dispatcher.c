@@ -2,9 +2,9 @@
 
 #include <lauxlib.h>
 
-#include "base/error_name.h"
 #include "bindings/lua_call.h"
 #include "bindings/lua_live.h"
+#include "bindings/lua_result.h"
 #include "cluster/dispatcher.h"
 #include "cluster/handoff.h"
 #include "cluster/policy.h"
@@ -27,20 +27,6 @@ struct dispatcher_box {
   struct mw_dispatcher *dispatcher; /* NULL once it is closed */
   lua_State *main;
 };
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
-
-static int push_result(lua_State *L, int error) {
-  if (error)
-    return push_failure(L, error);
-  lua_pushboolean(L, true);
-  return 1;
-}
 
 /* outlets */
 
@@ -80,7 +66,7 @@ static int new_outlet(lua_State *L) {
   if (!error)
     return 1;
   mw_live_drop(L, box);
-  return push_failure(L, error);
+  return mw_push_failure(L, error);
 }
 
 static struct outlet_box *check_outlet(lua_State *L, int index) {
@@ -210,7 +196,7 @@ static int new_dispatcher(lua_State *L) {
   if (!error)
     return 1;
   mw_live_drop(L, box);
-  return push_failure(L, error);
+  return mw_push_failure(L, error);
 }
 
 static struct dispatcher_box *check_dispatcher(lua_State *L) {
@@ -223,9 +209,9 @@ static int dispatcher_add(lua_State *L) {
   struct outlet_box *other = check_outlet(L, 2);
   unsigned slot = (unsigned)luaL_checkinteger(L, 3);
   if (!box->dispatcher || !other->outlet)
-    return push_failure(L, UV_EBADF);
-  return push_result(L,
-                     mw_dispatcher_add(box->dispatcher, other->outlet, slot));
+    return mw_push_failure(L, UV_EBADF);
+  return mw_push_result(
+      L, mw_dispatcher_add(box->dispatcher, other->outlet, slot));
 }
 
 /* remove(outlet) */
@@ -276,7 +262,7 @@ static int new_pair(lua_State *L) {
   int fds[2];
   int error = mw_handoff_pair(fds);
   if (error)
-    return push_failure(L, error);
+    return mw_push_failure(L, error);
   lua_pushinteger(L, fds[0]);
   lua_pushinteger(L, fds[1]);
   return 2;
@@ -291,16 +277,6 @@ static int accepting(lua_State *L) {
   };
   lua_pushstring(L, names[check_policy(L, 1)->accepting]);
   return 1;
-}
-
-static void open_class(lua_State *L, const char *type,
-                       const luaL_Reg *methods) {
-  if (luaL_newmetatable(L, type)) {
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-  }
-  lua_pop(L, 1);
 }
 
 int luaopen_mw_core_dispatcher(lua_State *L) {
@@ -326,8 +302,8 @@ int luaopen_mw_core_dispatcher(lua_State *L) {
       {"close", dispatcher_close},
       {NULL, NULL},
   };
-  open_class(L, OUTLET_TYPE, outlet_methods);
-  open_class(L, DISPATCHER_TYPE, dispatcher_methods);
+  mw_live_open_type(L, OUTLET_TYPE, outlet_methods);
+  mw_live_open_type(L, DISPATCHER_TYPE, dispatcher_methods);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -29,6 +29,7 @@ int mw_run_exit_hook(lua_State *L, int status) {
 _Noreturn void mw_exit(lua_State *L, int status, bool close_state) {
   status = mw_run_exit_hook(L, status);
   mw_calls(L)->dying = true;
+  mw_calls(L)->status = status;
   if (close_state)
     lua_close(L);
   exit(status);

@@ -3,21 +3,14 @@
 #include <lauxlib.h>
 #include <limits.h>
 
-#include "base/error_name.h"
 #include "base/fd.h"
+#include "bindings/lua_result.h"
 
 #define MAX_READ (64 * 1024 * 1024)
 
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
-
 static int push_outcome(lua_State *L, int code) {
   if (code < 0)
-    return push_failure(L, code);
+    return mw_push_failure(L, code);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -30,7 +23,7 @@ static int check_fd(lua_State *L, int index) {
 
 static int push_pair(lua_State *L, int code, const int fds[2]) {
   if (code < 0)
-    return push_failure(L, code);
+    return mw_push_failure(L, code);
   lua_pushinteger(L, fds[0]);
   lua_pushinteger(L, fds[1]);
   return 2;
@@ -65,7 +58,7 @@ static int fd_write_all(lua_State *L) {
 
 static int push_number(lua_State *L, int number) {
   if (number < 0)
-    return push_failure(L, number);
+    return mw_push_failure(L, number);
   lua_pushinteger(L, number);
   return 1;
 }
@@ -101,7 +94,7 @@ static int fd_set_nonblocking(lua_State *L) {
 static int fd_at_end(lua_State *L) {
   int rc = mw_fd_at_end(check_fd(L, 1));
   if (rc < 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushboolean(L, rc);
   return 1;
 }
@@ -116,7 +109,7 @@ static int fd_kind(lua_State *L) {
   const char *kind;
   int rc = mw_fd_kind(check_fd(L, 1), &kind);
   if (rc < 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushstring(L, kind);
   return 1;
 }
@@ -132,7 +125,7 @@ static int fd_read(lua_State *L) {
   data = luaL_buffinitsize(L, &buffer, (size_t)size);
   n = mw_fd_read(fd, data, (size_t)size);
   if (n < 0)
-    return push_failure(L, n);
+    return mw_push_failure(L, n);
   luaL_pushresultsize(&buffer, (size_t)n);
   return 1;
 }
@@ -168,7 +161,7 @@ static int fd_drain(lua_State *L) {
   }
   rc = mw_fd_drain(items, count, (int)timeout);
   if (rc < 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_createtable(L, (int)count, 0);
   for (size_t i = 0; i < count; i++) {
     lua_pushinteger(L, (lua_Integer)items[i].written);

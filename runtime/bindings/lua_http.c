@@ -2,20 +2,13 @@
 
 #include <lauxlib.h>
 
-#include "base/error_name.h"
 #include "bindings/http_callbacks.h"
 #include "bindings/http_exchange.h"
 #include "bindings/http_reader.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_result.h"
 
 #define SERVER_TYPE "mw.core.http.server"
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 /* the object */
 
@@ -50,12 +43,15 @@ static void set_callbacks(lua_State *L, int table, int box) {
   for (int i = 0; i < MW_HTTP_CALLBACK_COUNT; i++) {
     lua_getfield(L, table, names[i]);
     luaL_checktype(L, -1, LUA_TFUNCTION);
+    if (i + 1 <= MW_HTTP_ON_UPGRADE)
+      mw_http_push_deliverer(L, i + 1);
     lua_setiuservalue(L, box, i + 1);
   }
 }
 
 /* open(limits, callbacks) -> server | nil, errname */
 static int http_open(lua_State *L) {
+  mw_check_loop(L, "listen");
   struct mw_http_limits limits = check_limits(L, 1);
   lua_settop(L, 2);
   struct mw_http_box *box =
@@ -71,25 +67,19 @@ static int http_open(lua_State *L) {
     return 1;
   lua_pushnil(L);
   mw_http_live_set(L, box);
-  return push_failure(L, error);
+  return mw_push_failure(L, error);
 }
 
 struct mw_http_server *mw_http_server_at(lua_State *L, int index) {
   return ((struct mw_http_box *)luaL_checkudata(L, index, SERVER_TYPE))->server;
 }
 
-static int push_result(lua_State *L, int error) {
-  if (error)
-    return push_failure(L, error);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 /* listen(fd) -> true | nil, errname: accepts; takes the descriptor over. */
 static int server_listen(lua_State *L) {
   struct mw_http_server *server = mw_http_server_at(L, 1);
   int fd = (int)luaL_checkinteger(L, 2);
-  return push_result(L, server ? mw_http_server_listen(server, fd) : UV_EBADF);
+  return mw_push_result(L,
+                        server ? mw_http_server_listen(server, fd) : UV_EBADF);
 }
 
 /* take(fd, unread | nil) -> true | nil, errname: a connection, taken over, off
@@ -99,7 +89,7 @@ static int server_take(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 2);
   size_t length;
   const char *unread = luaL_optlstring(L, 3, "", &length);
-  return push_result(
+  return mw_push_result(
       L, server ? mw_http_server_take_begun(server, fd, unread, length)
                 : UV_EBADF);
 }

@@ -3,24 +3,13 @@
 #include <lauxlib.h>
 #include <limits.h>
 
-#include "base/error_name.h"
+#include "bindings/lua_result.h"
 #include "process/image.h"
-
-static int push_outcome(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  if (code == 0) {
-    lua_pushboolean(L, true);
-    return 1;
-  }
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 /* hold_signals(boolean): whether they wait. */
 static int image_hold_signals(lua_State *L) {
   luaL_checktype(L, 1, LUA_TBOOLEAN);
-  return push_outcome(L, mw_image_hold_signals(lua_toboolean(L, 1)));
+  return mw_push_result(L, mw_image_hold_signals(lua_toboolean(L, 1)));
 }
 
 /* The list's texts, which stay the list's, and NULL behind them. */
@@ -59,7 +48,7 @@ static int image_replace(lua_State *L) {
   char **argv = push_texts(L, 2);
   char **env = push_texts(L, 3);
   const int *fds = push_fds(L, 4);
-  return push_outcome(L,
+  return mw_push_result(L,
                       mw_image_replace(file, argv, env, fds, lua_rawlen(L, 4)));
 }
 

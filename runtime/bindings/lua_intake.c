@@ -3,11 +3,11 @@
 #include <lauxlib.h>
 #include <stdint.h>
 
-#include "base/error_name.h"
 #include "base/fd.h"
 #include "bindings/lua_call.h"
 #include "bindings/lua_http.h"
 #include "bindings/lua_live.h"
+#include "bindings/lua_result.h"
 #include "cluster/intake.h"
 #include "http/server.h"
 #include "net/acceptor.h"
@@ -31,6 +31,7 @@ struct intake_box {
 struct server_box {
   lua_State *main;
   const struct mw_sink *sink;
+  bool accepts; /* by itself, and so has the only copy */
 };
 
 struct acceptor_box {
@@ -38,13 +39,6 @@ struct acceptor_box {
   struct server_box *server;
   lua_State *main;
 };
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 static void released(void *user) {
   mw_live_drop(((struct server_box *)user)->main, user);
@@ -73,8 +67,12 @@ static size_t http_open(void *user) {
 }
 
 static void http_take(void *user, int fd) {
-  struct mw_http_server *server = http_server(user);
-  if (!server || mw_http_server_take(server, fd) < 0)
+  const struct server_box *box = user;
+  struct mw_http_server *server = http_server(box);
+  int error = !server        ? UV_EBADF
+              : box->accepts ? mw_http_server_take_accepted(server, fd)
+                             : mw_http_server_take(server, fd);
+  if (error)
     mw_fd_close(fd);
 }
 
@@ -166,7 +164,7 @@ static int new_intake(lua_State *L) {
   if (!error)
     return 1;
   mw_live_drop(L, box);
-  return push_failure(L, error);
+  return mw_push_failure(L, error);
 }
 
 static struct intake_box *check_intake(lua_State *L) {
@@ -207,7 +205,7 @@ static int intake_serve(lua_State *L) {
   struct intake_box *box = check_intake(L);
   uint32_t key = (uint32_t)luaL_checkinteger(L, 2);
   if (!box->intake)
-    return push_failure(L, UV_EBADF);
+    return mw_push_failure(L, UV_EBADF);
   struct server_box *server = new_server(L, 3);
   int error = mw_intake_serve(box->intake, key, server->sink, server);
   if (!error) {
@@ -215,7 +213,7 @@ static int intake_serve(lua_State *L) {
     return 1;
   }
   released(server);
-  return push_failure(L, error);
+  return mw_push_failure(L, error);
 }
 
 /* leave(key) */
@@ -286,14 +284,18 @@ static int new_acceptor(lua_State *L) {
   *box = (struct acceptor_box){.main = mw_calls(L)->main};
   luaL_setmetatable(L, ACCEPTOR_TYPE);
   box->server = new_server(L, 3);
+  box->server->accepts = true;
   lua_pushvalue(L, 4);
   mw_live_put(L, box);
   int error = mw_acceptor_open(mw_loop(L), fd, lua_toboolean(L, 2),
                                &acceptor_events, box, &box->acceptor);
-  if (!error)
+  if (!error) {
+    if (box->server->sink == &http_sink)
+      mw_http_server_prepare(fd);
     return 1;
+  }
   on_acceptor_closed(box);
-  return push_failure(L, error);
+  return mw_push_failure(L, error);
 }
 
 static struct acceptor_box *check_acceptor(lua_State *L) {
@@ -342,16 +344,6 @@ void mw_intakes_close(lua_State *L) {
   mw_live_close_all(L, ACCEPTOR_TYPE, close_acceptor);
 }
 
-static void open_class(lua_State *L, const char *type,
-                       const luaL_Reg *methods) {
-  if (luaL_newmetatable(L, type)) {
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-  }
-  lua_pop(L, 1);
-}
-
 int luaopen_mw_core_intake(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"intake", new_intake},
@@ -372,8 +364,8 @@ int luaopen_mw_core_intake(lua_State *L) {
       {"close", acceptor_close},
       {NULL, NULL},
   };
-  open_class(L, INTAKE_TYPE, intake_methods);
-  open_class(L, ACCEPTOR_TYPE, acceptor_methods);
+  mw_live_open_type(L, INTAKE_TYPE, intake_methods);
+  mw_live_open_type(L, ACCEPTOR_TYPE, acceptor_methods);
   luaL_newlib(L, functions);
   return 1;
 }

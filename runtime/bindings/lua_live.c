@@ -1,8 +1,16 @@
 #include "bindings/lua_live.h"
 
-#include <lauxlib.h>
-
 static char key;
+
+void mw_live_open_type(lua_State *L, const char *type,
+                       const luaL_Reg *methods) {
+  if (luaL_newmetatable(L, type)) {
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}
 
 void mw_live_put(lua_State *L, const void *address) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {

@@ -5,7 +5,10 @@
 #ifndef MW_BINDINGS_LUA_LIVE_H
 #define MW_BINDINGS_LUA_LIVE_H
 
-#include <lua.h>
+#include <lauxlib.h>
+
+/** Makes the metatable of a type, with these methods; once. */
+void mw_live_open_type(lua_State *L, const char *type, const luaL_Reg *methods);
 
 /** Pops a value and keeps it under the address. */
 void mw_live_put(lua_State *L, const void *address);

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <luv/lhandle.h>
 #include <luv/luv.h>
+#include <string.h>
 
 #include "bindings/lua_call.h"
 #include "bindings/lua_exit.h"
@@ -23,6 +24,7 @@ bool mw_loop_turn(lua_State *L, uv_run_mode mode) {
    of that turn; false where nothing keeps the loop alive any more. Not by
    UV_RUN_ONCE, which has a second phase of timers at its end. */
 static int loop_turn(lua_State *L) {
+  mw_check_loop(L, "wait");
   struct mw_calls *calls = mw_calls(L);
   if (calls->depth > 0)
     return luaL_error(L, "the event loop runs already");
@@ -75,6 +77,12 @@ static int loop_depth(lua_State *L) {
   return 1;
 }
 
+/* has_loop() -> boolean: false while a fork server preloads. */
+static int loop_has_loop(lua_State *L) {
+  lua_pushboolean(L, !mw_calls(L)->loopless);
+  return 1;
+}
+
 /* in_handler() -> boolean: whether an event handler is being called. */
 static int loop_in_handler(lua_State *L) {
   lua_pushboolean(L, mw_calls(L)->handlers > 0);
@@ -88,8 +96,8 @@ static int loop_request_tick(lua_State *L) {
 
 /* set_hook(name, function) */
 static int loop_set_hook(lua_State *L) {
-  static const char *const names[] = {"tick", "uncaught", "before_exit", "exit",
-                                      NULL};
+  static const char *const names[] = {"tick", "uncaught", "before_exit",
+                                      "exit", "start",    NULL};
   int hook = luaL_checkoption(L, 1, NULL, names);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
@@ -176,6 +184,7 @@ int luaopen_mw_core_loop(lua_State *L) {
       {"before_exit", loop_before_exit},
       {"alive", loop_alive},
       {"depth", loop_depth},
+      {"has_loop", loop_has_loop},
       {"in_handler", loop_in_handler},
       {"request_tick", loop_request_tick},
       {"set_hook", loop_set_hook},
@@ -275,6 +284,57 @@ static int luv_run(lua_State *L) {
   return failed ? lua_error(L) : lua_gettop(L);
 }
 
+/* What needs the loop, or starts threads: by name, or where a callback is
+   given. */
+static bool needs_loop(const char *name) {
+  static const char *const parts[] = {
+      "backend_", "loop_", "metrics_", "new_", "now",         "print_",
+      "queue_",   "run",   "spawn",    "stop", "update_time", "walk",
+  };
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+      return true;
+  }
+  return false;
+}
+
+static bool takes_callback(const char *name) {
+  return strncmp(name, "fs_", 3) == 0 || strncmp(name, "get", 3) == 0 ||
+         strcmp(name, "random") == 0;
+}
+
+/* Upvalues: luv's function, its name, whether a callback alone needs the loop.
+   Code that was preloaded keeps this one, in workers too. */
+static int call_with_loop(lua_State *L) {
+  bool waits = !lua_toboolean(L, lua_upvalueindex(3));
+  for (int i = 1; i <= lua_gettop(L) && !waits; i++)
+    waits = lua_isfunction(L, i);
+  if (waits)
+    mw_check_loop(L, lua_tostring(L, lua_upvalueindex(2)));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* (luv) : puts a guard before each of its functions that needs the loop. */
+static void guard_luv(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    const char *name = lua_tostring(L, -2);
+    bool waits = needs_loop(name);
+    if (!lua_isfunction(L, -1) || (!waits && !takes_callback(name))) {
+      lua_pop(L, 1);
+      continue;
+    }
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, !waits);
+    lua_pushcclosure(L, call_with_loop, 3);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_settable(L, -4); /* an existing field: the traversal may go on */
+  }
+}
+
 int mw_open_luv(lua_State *L) {
   struct mw_calls *calls = mw_calls(L);
   luv_set_loop(calls->main, calls->loop);
@@ -287,5 +347,7 @@ int mw_open_luv(lua_State *L) {
   lua_setfield(L, -2, "run");
   lua_pushcfunction(L, luv_walk);
   lua_setfield(L, -2, "walk");
+  if (calls->loopless)
+    guard_luv(L);
   return 1;
 }

@@ -9,6 +9,7 @@
 #include "base/error_name.h"
 #include "base/signals.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_result.h"
 #include "bindings/process_options.h"
 #include "process/limits.h"
 #include "process/parent_death.h"
@@ -39,13 +40,6 @@ struct sync_box {
 static char reaper_key;
 static char live_key;
 static char names_key;
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 /* the reaper */
 
@@ -146,6 +140,7 @@ static int process_spawn(lua_State *L) {
   int rc = -ECANCELED;
 
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  mw_check_loop(L, "spawn");
   mw_check_spawn_options(L, 1, &options);
   box = push_child(L, 2);
   if (reaper != NULL)
@@ -153,7 +148,7 @@ static int process_spawn(lua_State *L) {
   if (rc == 0)
     return 1;
   leave_live(L, box);
-  push_failure(L, rc);
+  mw_push_failure(L, rc);
   lua_pushstring(L, mw_spawn_stage_name(stage));
   return 3;
 }
@@ -172,7 +167,7 @@ static int process_adopt(lua_State *L) {
   if (rc == 0)
     return 1;
   leave_live(L, box);
-  return push_failure(L, rc);
+  return mw_push_failure(L, rc);
 }
 
 static struct mw_child *check_child(lua_State *L) {
@@ -196,7 +191,7 @@ static int child_kill(lua_State *L) {
   struct mw_child *child = check_child(L);
   int rc = mw_child_kill(child, check_signum(L, 2));
   if (rc != 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -364,7 +359,7 @@ static int process_kill_tree(lua_State *L) {
   luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "no pid of a process");
   count = mw_tree_kill((pid_t)pid, check_signum(L, 2));
   if (count < 0)
-    return push_failure(L, count);
+    return mw_push_failure(L, count);
   lua_pushinteger(L, count);
   return 1;
 }
@@ -431,6 +426,14 @@ static void open_types(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* (milliseconds) */
+static int process_set_parent_death_grace(lua_State *L) {
+  lua_Integer ms = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, ms >= 0 && ms <= INT_MAX, 1, "out of range");
+  mw_parent_death_set_grace((int)ms);
+  return 0;
+}
+
 int luaopen_mw_core_process(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"adopt", process_adopt},
@@ -438,6 +441,7 @@ int luaopen_mw_core_process(lua_State *L) {
       {"spawn_sync", process_spawn_sync},
       {"kill_tree", process_kill_tree},
       {"signal_name", process_signal_name},
+      {"set_parent_death_grace", process_set_parent_death_grace},
       {NULL, NULL},
   };
   /* Who requires the module a second time finds what runs. */

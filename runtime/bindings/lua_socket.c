@@ -4,19 +4,12 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/error_name.h"
+#include "bindings/lua_result.h"
 #include "net/socket.h"
-
-static int push_failure(lua_State *L, int code) {
-  char name[MW_ERROR_NAME_SIZE];
-  lua_pushnil(L);
-  lua_pushstring(L, mw_error_name(code, name));
-  return 2;
-}
 
 static int push_fd(lua_State *L, int fd) {
   if (fd < 0)
-    return push_failure(L, fd);
+    return mw_push_failure(L, fd);
   lua_pushinteger(L, fd);
   return 1;
 }
@@ -81,7 +74,7 @@ static int socket_listen(lua_State *L) {
   int fd = check_int(L, 1, 0, INT_MAX);
   int rc = mw_socket_listen(fd, check_int(L, 2, 0, INT_MAX));
   if (rc < 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -91,7 +84,7 @@ static int socket_kind(lua_State *L) {
   struct mw_socket_kind kind;
   int rc = mw_socket_kind(check_int(L, 1, 0, INT_MAX), &kind);
   if (rc < 0)
-    return push_failure(L, rc);
+    return mw_push_failure(L, rc);
   lua_pushstring(L, kind.name);
   lua_pushboolean(L, kind.listening);
   return 2;

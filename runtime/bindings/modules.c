@@ -7,6 +7,7 @@
 #include "bindings/lua_dispatcher.h"
 #include "bindings/lua_error.h"
 #include "bindings/lua_fd.h"
+#include "bindings/lua_fork_server.h"
 #include "bindings/lua_http.h"
 #include "bindings/lua_image.h"
 #include "bindings/lua_intake.h"
@@ -34,6 +35,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.dispatcher", luaopen_mw_core_dispatcher},
       {"mw.core.error", luaopen_mw_core_error},
       {"mw.core.fd", luaopen_mw_core_fd},
+      {"mw.core.fork_server", luaopen_mw_core_fork_server},
       {"mw.core.http", luaopen_mw_core_http},
       {"mw.core.image", luaopen_mw_core_image},
       {"mw.core.intake", luaopen_mw_core_intake},

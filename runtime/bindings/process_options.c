@@ -194,6 +194,15 @@ static void check_identity(lua_State *L, int index,
       (int)mw_check_integer_field(L, index, "death_signal", 0, NSIG - 1, 0);
 }
 
+static void check_fork_server(lua_State *L, int index,
+                              struct mw_spawn_options *options) {
+  lua_Integer server =
+      mw_check_integer_field(L, index, "fork_server", 0, INT_MAX, -1);
+  options->from_server = server >= 0;
+  options->server = (int)server;
+  options->double_fork = flag_field(L, index, "double_fork");
+}
+
 void mw_check_spawn_options(lua_State *L, int index,
                             struct mw_spawn_options *options) {
   luaL_checktype(L, index, LUA_TTABLE);
@@ -210,4 +219,5 @@ void mw_check_spawn_options(lua_State *L, int index,
   check_fds(L, index, options);
   check_limits(L, index, options);
   check_identity(L, index, options);
+  check_fork_server(L, index, options);
 }

@@ -160,12 +160,15 @@ static void on_retry(uv_timer_t *timer) {
   mw_dispatcher_go_on(OWNER(timer, retry));
 }
 
-/* What a policy looks at should be what is so. */
+/* What a policy looks at should be what is so. A worker that speaks nonsense is
+   no member any more. */
 static void collect(struct mw_dispatcher *dispatcher) {
-  for (EACH_MEMBER(link, dispatcher))
-    if (mw_outlet_load(member_at(link)->outlet) > 0 ||
-        member_at(link)->refused > 0)
-      mw_outlet_collect(member_at(link)->outlet);
+  struct mw_link *link = dispatcher->members.next;
+  while (link != &dispatcher->members) {
+    struct mw_member *member = member_at(link);
+    link = link->next;
+    mw_outlet_collect(member->outlet);
+  }
 }
 
 static void hurry(struct mw_dispatcher *dispatcher) {

@@ -31,7 +31,7 @@ static int receive_message(int fd, struct msghdr *message) {
 }
 
 int mw_handoff_send(int fd, const struct mw_handoff *handoff) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof handoff->fds)];
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof handoff->fds)] = {0};
   size_t size = handoff->count * sizeof(int);
   struct iovec vector = {(void *)handoff->records,
                          handoff->count * sizeof handoff->records[0]};
@@ -78,28 +78,56 @@ int mw_handoff_receive(int fd, struct mw_handoff *handoff) {
   return (int)handoff->count;
 }
 
-static void describe(struct iovec vector[2], struct mw_handoff_report *report) {
-  vector[0] = (struct iovec){&report->open, sizeof report->open};
-  vector[1] = (struct iovec){report->verdicts, sizeof report->verdicts};
+/* Ports have keys from 1 up. */
+enum { BOARD_KEY = 0 };
+
+int mw_handoff_send_board(int fd, struct mw_board **board) {
+  struct mw_handoff handoff = {.count = 1, .records = {{.key = BOARD_KEY}}};
+  int error = mw_board_make(board, &handoff.fds[0]);
+  if (error)
+    return error;
+  error = mw_handoff_send(fd, &handoff);
+  mw_fd_close(handoff.fds[0]);
+  if (error)
+    mw_board_unmap(*board);
+  return error;
 }
 
-int mw_handoff_report(int fd, const struct mw_handoff_report *report) {
-  struct iovec vector[2];
-  struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
-  describe(vector, (struct mw_handoff_report *)report);
-  vector[1].iov_len = report->count;
-  return send_message(fd, &message);
+bool mw_handoff_has_board(const struct mw_handoff *handoff) {
+  return handoff->count == 1 && handoff->records[0].key == BOARD_KEY;
 }
 
-int mw_handoff_receive_report(int fd, struct mw_handoff_report *report) {
-  struct iovec vector[2];
-  struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
-  describe(vector, report);
+int mw_handoff_take_board(const struct mw_handoff *handoff,
+                          struct mw_board **board) {
+  int error = UV_EPROTO;
+  if (mw_handoff_has_board(handoff) && handoff->fds[0] >= 0)
+    error = mw_board_map(handoff->fds[0], board);
+  for (size_t i = 0; i < handoff->count; i++)
+    if (handoff->fds[i] >= 0)
+      mw_fd_close(handoff->fds[i]);
+  return error;
+}
+
+int mw_handoff_receive_board(int fd, struct mw_board **board) {
+  struct mw_handoff handoff;
+  int count = mw_handoff_receive(fd, &handoff);
+  if (count <= 0)
+    return count < 0 ? count : UV_EPROTO;
+  return mw_handoff_take_board(&handoff, board);
+}
+
+/* Where there is no room, enough of them wait already. */
+void mw_handoff_wake(int fd) {
+  ssize_t count;
+  do
+    count = send(fd, "", 1, MSG_NOSIGNAL);
+  while (count == -1 && errno == EINTR);
+}
+
+int mw_handoff_receive_wake(int fd) {
+  char bytes[8];
+  struct iovec vector = {bytes, sizeof bytes};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
   int size = receive_message(fd, &message);
-  if (size <= 0)
-    return size;
-  if ((size_t)size < sizeof report->open)
-    return UV_EPROTO;
-  report->count = (size_t)size - sizeof report->open;
-  return 1;
+  return size > 0 ? 1 : size;
 }

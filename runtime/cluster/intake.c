@@ -1,6 +1,7 @@
 #include "cluster/intake.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "base/list.h"
@@ -26,14 +27,15 @@ struct mw_intake {
   const struct mw_intake_events *events;
   void *user;
   struct mw_link services;
+  struct mw_board *board;
   struct mw_handoff handoff; /* the packet, with descriptors of ours */
-  struct mw_handoff_report report;
+  uint8_t verdicts[MW_HANDOFF_MAX];
+  uint32_t open; /* as the board has it */
   bool counts, handing_out, closing;
 };
 
 #define OWNER(handle, member) MW_LINKED(handle, struct mw_intake, member)
 
-static void on_poll(uv_poll_t *poll, int status, int events);
 static void observe(uv_check_t *observer);
 
 static struct service *service_at(struct mw_link *link) {
@@ -125,16 +127,29 @@ static void update_observer(struct mw_intake *intake) {
     uv_check_stop(&intake->observer);
 }
 
+static void set_open(struct mw_intake *intake, uint32_t open) {
+  intake->open = open;
+  mw_board_set_open(intake->board, open);
+}
+
+static void wake_master(struct mw_intake *intake) {
+  if (mw_board_take_call(intake->board))
+    mw_handoff_wake(intake->fd);
+}
+
 /* Says what becomes of the packet, before anything does. */
 static void judge(struct mw_intake *intake) {
-  struct mw_handoff_report *report = &intake->report;
+  size_t count = intake->handoff.count;
+  uint32_t taken = 0;
   ask_for_room(intake);
-  report->count = intake->handoff.count;
-  report->open = count_open(intake);
-  for (size_t i = 0; i < report->count; i++) {
-    report->verdicts[i] = takes(intake, i);
-    report->open += intake->counts && report->verdicts[i];
+  for (size_t i = 0; i < count; i++) {
+    intake->verdicts[i] = takes(intake, i);
+    taken += intake->verdicts[i];
   }
+  if (intake->counts)
+    set_open(intake, count_open(intake) + taken);
+  mw_board_say(intake->board, intake->verdicts, count);
+  wake_master(intake);
   update_observer(intake);
 }
 
@@ -168,9 +183,8 @@ static void hand_out(struct mw_intake *intake) {
   intake->handing_out = true;
   handoff->count = 0;
   for (size_t i = 0; i < count; i++) {
-    struct service *service = intake->report.verdicts[i]
-                                  ? taker(intake, handoff->records[i].key)
-                                  : NULL;
+    struct service *service =
+        intake->verdicts[i] ? taker(intake, handoff->records[i].key) : NULL;
     if (service)
       service->sink->take(service->user, handoff->fds[i]);
     else if (handoff->fds[i] >= 0)
@@ -180,16 +194,25 @@ static void hand_out(struct mw_intake *intake) {
   forget_those_that_left(intake);
 }
 
-static void answer(struct mw_intake *intake) {
-  if (mw_handoff_report(intake->fd, &intake->report) == UV_EAGAIN)
-    uv_poll_start(&intake->poll, UV_WRITABLE, on_poll);
-  else /* also where the master is gone: then nobody else has them */
-    hand_out(intake);
-}
-
 static void end(struct mw_intake *intake) {
   uv_poll_stop(&intake->poll);
   intake->events->on_end(intake->user);
+}
+
+/* Another image of the master goes on with the way: on the board that it knows
+   is said what follows. Without that the way is of no use, and the master is to
+   hear so. */
+static void change_board(struct mw_intake *intake) {
+  struct mw_board *board;
+  int error = mw_handoff_take_board(&intake->handoff, &board);
+  intake->handoff.count = 0;
+  if (error) {
+    shutdown(intake->fd, SHUT_RDWR);
+    return;
+  }
+  mw_board_unmap(intake->board);
+  intake->board = board;
+  mw_board_set_open(board, intake->open);
 }
 
 static void receive(struct mw_intake *intake) {
@@ -200,35 +223,35 @@ static void receive(struct mw_intake *intake) {
     end(intake);
     return;
   }
+  if (mw_handoff_has_board(&intake->handoff)) {
+    change_board(intake);
+    return;
+  }
   judge(intake);
-  answer(intake);
+  hand_out(intake);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
-  struct mw_intake *intake = OWNER(poll, poll);
-  bool stopped = status < 0; /* by an error, which is the next call's */
-  if (stopped || (events & UV_WRITABLE))
+  (void)events;
+  if (status <
+      0) /* the poll was stopped by an error, which is the next call's */
     uv_poll_start(poll, UV_READABLE, on_poll);
-  if (intake->handoff.count > 0)
-    answer(intake);
-  else if (stopped || (events & UV_READABLE))
-    receive(intake);
+  receive(OWNER(poll, poll));
 }
 
 /* Once a turn: connections also come and go without the master. */
 static void observe(uv_check_t *observer) {
   struct mw_intake *intake = OWNER(observer, observer);
-  if (intake->handoff.count > 0)
-    return; /* what it is told tells that, too */
-  struct mw_handoff_report report = {.open = count_open(intake)};
-  if (report.open == intake->report.open && !has_room_again(intake))
+  uint32_t open = count_open(intake);
+  bool has_room = has_room_again(intake);
+  if (open == intake->open && !has_room)
     return;
-  if (mw_handoff_report(intake->fd, &report) == UV_EAGAIN) {
-    uv_poll_start(&intake->poll, UV_READABLE | UV_WRITABLE, on_poll);
-    return;
+  set_open(intake, open);
+  if (has_room) {
+    mw_board_say_room(intake->board);
+    refuse_no_more(intake);
   }
-  intake->report.open = report.open;
-  refuse_no_more(intake);
+  wake_master(intake);
   update_observer(intake);
 }
 
@@ -253,7 +276,7 @@ void mw_intake_leave(struct mw_intake *intake, uint32_t key) {
   if (!service)
     return;
   service->left = true;
-  if (!intake->handing_out && intake->handoff.count == 0)
+  if (!intake->handing_out)
     forget_those_that_left(intake);
   if (!intake->closing)
     update_reference(intake);
@@ -277,6 +300,7 @@ static void handle_closed(struct mw_intake *intake) {
        link = link->next)
     service_at(link)->left = true;
   forget_those_that_left(intake);
+  mw_board_unmap(intake->board);
   intake->events->on_closed(intake->user);
   free(intake);
 }
@@ -295,8 +319,12 @@ int mw_intake_open(uv_loop_t *loop, int fd, bool counts,
   struct mw_intake *intake = calloc(1, sizeof *intake);
   if (!intake)
     return UV_ENOMEM;
-  int error = uv_poll_init(loop, &intake->poll, fd);
+  int error = mw_handoff_receive_board(fd, &intake->board);
+  if (!error)
+    error = uv_poll_init(loop, &intake->poll, fd);
   if (error) {
+    if (intake->board)
+      mw_board_unmap(intake->board);
     free(intake);
     return error;
   }
@@ -316,18 +344,10 @@ int mw_intake_open(uv_loop_t *loop, int fd, bool counts,
   return 0;
 }
 
-/* Connections of a packet that nobody was told about are the master's. */
-static void drop_packet(struct mw_intake *intake) {
-  for (size_t i = 0; i < intake->handoff.count; i++)
-    if (intake->handoff.fds[i] >= 0)
-      mw_fd_close(intake->handoff.fds[i]);
-}
-
 void mw_intake_close(struct mw_intake *intake) {
   if (intake->closing)
     return;
   intake->closing = true;
-  drop_packet(intake);
   mw_fd_close(intake->fd);
   uv_close((uv_handle_t *)&intake->poll, on_poll_closed);
   uv_close((uv_handle_t *)&intake->observer, on_observer_closed);

@@ -1,6 +1,7 @@
 #include "cluster/outlet.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "cluster/dispatcher.h"
@@ -20,7 +21,6 @@ struct mw_outlet {
   uv_poll_t poll;
   uv_timer_t retry, collector;
   int fd;
-  int watched; /* the events that the poll is started for */
   int open_handles;
   const struct mw_outlet_events *events;
   void *user;
@@ -28,10 +28,11 @@ struct mw_outlet {
   struct mw_link queued, sent; /* connections, in order */
   size_t pending;              /* how many there are in both */
   size_t window;               /* grows while answers come in time */
-  uint32_t open;               /* as the worker told last */
+  struct mw_board *board;
+  uint64_t heard; /* verdicts, of those that are on it */
+  uint32_t rooms; /* as it was on it last */
   struct mw_link members;
-  bool slow;    /* its last answer did not come in time */
-  bool hurried; /* somebody waits for its answers */
+  bool slow; /* its last answer did not come in time */
   bool active, blocked, ended, closing;
 };
 
@@ -73,7 +74,7 @@ size_t mw_outlet_pending(const struct mw_outlet *outlet) {
 }
 
 size_t mw_outlet_load(const struct mw_outlet *outlet) {
-  return outlet->pending + outlet->open;
+  return outlet->pending + mw_board_open(outlet->board);
 }
 
 int mw_outlet_fd(const struct mw_outlet *outlet) {
@@ -155,20 +156,22 @@ static void forget_refusals(struct mw_outlet *outlet) {
     MW_LINKED(link, struct mw_member, of_outlet)->refused = 0;
 }
 
-static int handle_report(struct mw_outlet *outlet,
-                         const struct mw_handoff_report *report) {
-  for (size_t i = 0; i < report->count; i++) {
+/* False where the worker answers for more than it was passed. */
+static bool hear(struct mw_outlet *outlet) {
+  uint64_t said = mw_board_said(outlet->board);
+  for (bool is_first = true; outlet->heard != said; is_first = false) {
     if (mw_list_is_empty(&outlet->sent))
-      return UV_EPROTO;
+      return false;
     struct mw_connection *connection = first_of(&outlet->sent);
-    if (i == 0)
+    if (is_first)
       adapt_window(outlet, connection);
-    pass_verdict(outlet, connection, report->verdicts[i]);
+    pass_verdict(outlet, connection,
+                 mw_board_verdict(outlet->board, outlet->heard++));
   }
-  outlet->open = report->open;
-  if (report->count == 0)
+  if (outlet->rooms != mw_board_rooms(outlet->board))
     forget_refusals(outlet);
-  return 0;
+  outlet->rooms = mw_board_rooms(outlet->board);
+  return true;
 }
 
 static void end(struct mw_outlet *outlet) {
@@ -182,58 +185,45 @@ static void end(struct mw_outlet *outlet) {
   outlet->events->on_end(outlet->user);
 }
 
-/* An answer wakes us where somebody waits for it. Else it is read when the next
-   connection is passed, or a moment later: to be woken for each costs more than
-   all the rest. */
-static void watch(struct mw_outlet *outlet) {
-  int events = UV_DISCONNECT;
-  if (outlet->hurried)
-    events |= UV_READABLE;
-  if (outlet->blocked)
-    events |= UV_WRITABLE;
-  if (events != outlet->watched && !outlet->ended)
-    uv_poll_start(&outlet->poll, events, on_poll);
-  outlet->watched = events;
-}
-
-static void set_hurried(struct mw_outlet *outlet, bool hurried) {
-  outlet->hurried = hurried;
-  uv_timer_stop(&outlet->collector);
-  watch(outlet);
-}
-
-void mw_outlet_hurry(struct mw_outlet *outlet) {
-  if (!outlet->hurried && !outlet->ended && !outlet->closing)
-    set_hurried(outlet, true);
-}
-
-/* Returns whether there may be more. */
-static bool receive(struct mw_outlet *outlet) {
-  struct mw_handoff_report report;
-  int result = mw_handoff_receive_report(outlet->fd, &report);
-  if (result == UV_EAGAIN)
-    return false;
-  if (result <= 0 || handle_report(outlet, &report))
-    end(outlet);
-  return !outlet->ended;
-}
-
 void mw_outlet_collect(struct mw_outlet *outlet) {
-  if (outlet->ended || outlet->closing || outlet->hurried)
+  if (outlet->ended || outlet->closing || hear(outlet))
     return;
-  while (receive(outlet) && outlet->pending > 0)
-    ;
+  shutdown(outlet->fd, SHUT_RDWR); /* to end calls the program: the poll may */
 }
 
-/* Who has not answered by now gets a poll of his own. */
 static void on_collector(uv_timer_t *timer) {
   struct mw_outlet *outlet = OWNER(timer, collector);
   mw_outlet_collect(outlet);
   if (outlet->pending > 0)
     mw_outlet_hurry(outlet);
+  tell_dispatchers(outlet);
+}
+
+/* An answer that nobody waits for is read when the next connection is passed,
+   or a moment later: to be woken for each costs more than all the rest. Who has
+   still not answered then is to wake us. */
+static void collect_later(struct mw_outlet *outlet) {
+  bool is_due = uv_is_active((uv_handle_t *)&outlet->collector);
+  if (outlet->pending > 0 && !outlet->ended && !is_due)
+    uv_timer_start(&outlet->collector, on_collector, COLLECT_MS, 0);
+}
+
+/* What was said before the call is looked at in the next turn. */
+void mw_outlet_hurry(struct mw_outlet *outlet) {
+  if (outlet->ended || outlet->closing)
+    return;
+  mw_board_call(outlet->board);
+  if (outlet->heard != mw_board_said(outlet->board) ||
+      outlet->rooms != mw_board_rooms(outlet->board))
+    uv_timer_start(&outlet->collector, on_collector, 0, 0);
 }
 
 /* sending */
+
+static void watch(struct mw_outlet *outlet) {
+  int events = UV_READABLE | (outlet->blocked ? UV_WRITABLE : 0);
+  uv_poll_start(&outlet->poll, events, on_poll);
+}
 
 static void set_blocked(struct mw_outlet *outlet, bool blocked) {
   if (outlet->blocked == blocked)
@@ -297,8 +287,20 @@ void mw_outlet_flush(struct mw_outlet *outlet) {
       note_sent(outlet, handoff.count);
   }
   wait_for_room(outlet, error);
-  if (!outlet->hurried && !uv_is_active((uv_handle_t *)&outlet->collector))
-    uv_timer_start(&outlet->collector, on_collector, COLLECT_MS, 0);
+  collect_later(outlet);
+}
+
+/* The worker has something to say, or is gone: then all that it has said is on
+   the board. */
+static void wake(struct mw_outlet *outlet) {
+  int result = mw_handoff_receive_wake(outlet->fd);
+  if (result == UV_EAGAIN)
+    return;
+  mw_outlet_collect(outlet);
+  if (result <= 0)
+    end(outlet);
+  collect_later(outlet);
+  tell_dispatchers(outlet);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -307,16 +309,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     set_blocked(outlet, false);
     mw_outlet_flush(outlet);
   }
-  if (status < 0) { /* the poll was stopped; reading says why */
-    outlet->watched = 0;
+  if (status < 0) /* the poll was stopped; reading says why */
     watch(outlet);
-  }
-  if (status >= 0 && !(events & (UV_READABLE | UV_DISCONNECT)))
-    return;
-  receive(outlet);
-  if (outlet->hurried && outlet->pending == 0 && !outlet->ended)
-    set_hurried(outlet, false);
-  tell_dispatchers(outlet);
+  if (status < 0 || (events & UV_READABLE))
+    wake(outlet);
 }
 
 /* life */
@@ -324,6 +320,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 static void handle_closed(struct mw_outlet *outlet) {
   if (--outlet->open_handles > 0)
     return;
+  mw_board_unmap(outlet->board);
   outlet->events->on_closed(outlet->user);
   free(outlet);
 }
@@ -346,8 +343,14 @@ int mw_outlet_open(uv_loop_t *loop, int fd,
   struct mw_outlet *outlet = calloc(1, sizeof *outlet);
   if (!outlet)
     return UV_ENOMEM;
-  int error = uv_poll_init(loop, &outlet->poll, fd);
+  int error = mw_handoff_send_board(fd, &outlet->board);
   if (error) {
+    free(outlet);
+    return error;
+  }
+  error = uv_poll_init(loop, &outlet->poll, fd);
+  if (error) {
+    mw_board_unmap(outlet->board);
     free(outlet);
     return error;
   }

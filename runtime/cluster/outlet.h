@@ -27,7 +27,8 @@ struct mw_connection {
     MW_BEYOND,   /* all of them have: the next is to say so to the client */
     MW_MUST_WAIT /* who can't do that, has had it */
   } stage;
-  uint64_t passed; /* when it was passed on, in ms of the loop */
+  bool left_to_turns; /* mw_policy_custom: the program has named nobody */
+  uint64_t passed;    /* when it was passed on, in ms of the loop */
 };
 
 struct mw_outlet_events {

@@ -22,7 +22,7 @@ struct mw_policy {
      allows; NULL where it has to wait. Where workers accept by themselves, for
      what a worker has left behind. */
   struct mw_member *(*pick)(struct mw_dispatcher *dispatcher,
-                            const struct mw_connection *connection);
+                            struct mw_connection *connection);
 };
 
 extern const struct mw_policy mw_policy_round_robin;
@@ -37,6 +37,6 @@ const struct mw_policy *mw_policy_named(const char *name);
 
 /** In turn, as equally as is possible: what others fall back to. */
 struct mw_member *mw_pick_in_turn(struct mw_dispatcher *dispatcher,
-                                  const struct mw_connection *connection);
+                                  struct mw_connection *connection);
 
 #endif

@@ -5,11 +5,15 @@
 #include <stddef.h>
 
 static struct mw_member *pick(struct mw_dispatcher *dispatcher,
-                              const struct mw_connection *connection) {
+                              struct mw_connection *connection) {
+  if (connection->left_to_turns)
+    return mw_pick_in_turn(dispatcher, connection);
+  connection->left_to_turns = true; /* the program may close the dispatcher */
   struct mw_member *member = mw_dispatcher_ask(dispatcher, connection);
-  if (member && mw_member_may(member, connection))
-    return member;
-  return mw_pick_in_turn(dispatcher, connection);
+  if (!member || !mw_member_may(member, connection))
+    return mw_pick_in_turn(dispatcher, connection);
+  connection->left_to_turns = false;
+  return member;
 }
 
 const struct mw_policy mw_policy_custom = {

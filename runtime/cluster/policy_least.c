@@ -13,7 +13,7 @@ static bool is_better(const struct mw_member *member,
 }
 
 static struct mw_member *pick(struct mw_dispatcher *dispatcher,
-                              const struct mw_connection *connection) {
+                              struct mw_connection *connection) {
   struct mw_link *members = mw_dispatcher_members(dispatcher);
   struct mw_member *best = NULL;
   for (struct mw_link *link = members->next; link != members;

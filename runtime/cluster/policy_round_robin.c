@@ -33,7 +33,7 @@ static void forgive(struct mw_link *members, uint64_t turns) {
 }
 
 struct mw_member *mw_pick_in_turn(struct mw_dispatcher *dispatcher,
-                                  const struct mw_connection *connection) {
+                                  struct mw_connection *connection) {
   struct mw_link *members = mw_dispatcher_members(dispatcher);
   struct mw_member *best = fewest_turns(members, connection);
   if (!best || mw_outlet_is_busy(best->outlet))

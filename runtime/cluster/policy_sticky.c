@@ -64,7 +64,7 @@ static struct mw_member *highest_rank(struct mw_link *members,
 }
 
 static struct mw_member *pick(struct mw_dispatcher *dispatcher,
-                              const struct mw_connection *connection) {
+                              struct mw_connection *connection) {
   uint64_t client;
   if (!hash_of_client(connection->fd, &client))
     return mw_pick_in_turn(dispatcher, connection);

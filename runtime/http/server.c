@@ -60,6 +60,10 @@ static int take(struct mw_http_server *server, int fd, bool handed_over,
   return error;
 }
 
+int mw_http_server_take_accepted(struct mw_http_server *server, int fd) {
+  return take(server, fd, false, (struct mw_http_span){NULL, 0});
+}
+
 int mw_http_server_take(struct mw_http_server *server, int fd) {
   return take(server, fd, true, (struct mw_http_span){NULL, 0});
 }
@@ -70,7 +74,7 @@ int mw_http_server_take_begun(struct mw_http_server *server, int fd,
 }
 
 static void on_connection(void *user, int fd) {
-  if (take(user, fd, false, (struct mw_http_span){NULL, 0}) < 0)
+  if (mw_http_server_take_accepted(user, fd) < 0)
     mw_fd_close(fd);
 }
 
@@ -94,13 +98,17 @@ static const struct mw_acceptor_events acceptor_events = {
     .on_closed = on_acceptor_closed,
 };
 
+void mw_http_server_prepare(int fd) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 int mw_http_server_listen(struct mw_http_server *server, int fd) {
   int error = mw_acceptor_open(server->service.loop, fd, false,
                                &acceptor_events, server, &server->acceptor);
   if (error)
     return error;
-  int on = 1; /* what is accepted inherits it */
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  mw_http_server_prepare(fd);
   server->open_handles++;
   server->service.draining = false;
   mw_acceptor_set_referenced(server->acceptor, server->referenced);

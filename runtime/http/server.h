@@ -26,10 +26,17 @@ int mw_http_server_open(uv_loop_t *loop, const struct mw_http_limits *limits,
  */
 int mw_http_server_listen(struct mw_http_server *server, int fd);
 
+/** Sets at a listening descriptor what connections are to inherit. */
+void mw_http_server_prepare(int fd);
+
 /**
- * Takes over a connected stream socket, non-blocking, unless this fails. Past
- * `max_connections` it is answered 503.
+ * Takes over a connection that was accepted at a prepared descriptor, unless
+ * this fails. Past `max_connections` it is answered 503.
  */
+int mw_http_server_take_accepted(struct mw_http_server *server, int fd);
+
+/** The same for any connected stream socket, non-blocking, of which others may
+ * have a copy. */
 int mw_http_server_take(struct mw_http_server *server, int fd);
 
 /** The same for one off which bytes have been read already. */

@@ -30,18 +30,22 @@
 
 #define HIGHEST_FD_GUESS 65536
 
-static _Noreturn void fail(int report_fd, enum mw_spawn_stage stage,
-                           int error) {
-  struct mw_child_report report = {.stage = (int)stage, .error = error};
+void mw_child_report_write(int report_fd, struct mw_child_report report) {
   ssize_t n;
   do
     n = write(report_fd, &report, sizeof report);
   while (n == -1 && errno == EINTR);
+}
+
+static _Noreturn void fail(int report_fd, enum mw_spawn_stage stage,
+                           int error) {
+  struct mw_child_report report = {(int)stage, error, getpid()};
+  mw_child_report_write(report_fd, report);
   _exit(127);
 }
 
-static size_t wanted_fds(const struct mw_spawn_options *options) {
-  return options->fd_count < 3 ? 3 : options->fd_count;
+int mw_child_fd_count(const struct mw_spawn_options *options) {
+  return options->fd_count < 3 ? 3 : (int)options->fd_count;
 }
 
 static int set_session_and_group(const struct mw_spawn_options *options,
@@ -60,7 +64,7 @@ static int set_session_and_group(const struct mw_spawn_options *options,
 /* Moves every source that stands where another descriptor will go to a number
  * above the wanted ones. */
 static int move_sources(const struct mw_spawn_options *options, int *sources) {
-  int wanted = (int)wanted_fds(options);
+  int wanted = mw_child_fd_count(options);
   for (int i = 0; i < wanted; i++) {
     int fd = (size_t)i < options->fd_count ? options->fds[i].fd : MW_FD_IGNORE;
     if (fd >= 0 && fd < wanted && fd != i) {
@@ -122,13 +126,13 @@ static int place_fd(int source, int target, bool blocking) {
 }
 
 static int place_fds(const struct mw_spawn_options *options, int *sources) {
-  size_t wanted = wanted_fds(options);
+  int wanted = mw_child_fd_count(options);
   int error = move_sources(options, sources);
   if (error != 0)
     return error;
-  for (size_t i = 0; i < wanted; i++) {
+  for (int i = 0; i < wanted; i++) {
     bool blocking = i < 3 || options->fds[i].blocking;
-    error = place_fd(sources[i], (int)i, blocking);
+    error = place_fd(sources[i], i, blocking);
     if (error != 0)
       return error;
   }
@@ -291,25 +295,29 @@ static int exec_first(struct mw_exec_plan *plan) {
   return kept;
 }
 
-void mw_child_setup_run(const struct mw_child_setup *setup) {
+void mw_child_setup_apply(struct mw_child_setup *setup) {
   const struct mw_spawn_options *options = setup->options;
-  int wanted = (int)wanted_fds(options);
-  int report_fd = setup->report_fd;
+  int wanted = mw_child_fd_count(options);
   enum mw_spawn_stage stage;
   int error;
 
-  if (report_fd < wanted) {
-    report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, wanted);
-    if (report_fd == -1)
+  if (setup->report_fd < wanted) {
+    int moved = fcntl(setup->report_fd, F_DUPFD_CLOEXEC, wanted);
+    if (moved == -1)
       fail(setup->report_fd, MW_STAGE_STDIO, errno);
+    setup->report_fd = moved;
   }
   if ((error = set_session_and_group(options, &stage)) != 0)
-    fail(report_fd, stage, error);
+    fail(setup->report_fd, stage, error);
   if ((error = place_fds(options, setup->sources)) != 0)
-    fail(report_fd, MW_STAGE_STDIO, error);
+    fail(setup->report_fd, MW_STAGE_STDIO, error);
   cloexec_from(wanted);
   if ((error = set_attributes(setup, &stage)) != 0)
-    fail(report_fd, stage, error);
+    fail(setup->report_fd, stage, error);
   accept_all_signals();
-  fail(report_fd, MW_STAGE_EXEC, exec_first(setup->plan));
+}
+
+void mw_child_setup_run(struct mw_child_setup *setup) {
+  mw_child_setup_apply(setup);
+  fail(setup->report_fd, MW_STAGE_EXEC, exec_first(setup->plan));
 }

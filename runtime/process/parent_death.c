@@ -27,6 +27,15 @@ static void set_grace(int ms) {
     grace.it_value.tv_nsec = 1; /* zero would stop it */
 }
 
+void mw_parent_death_set_grace(int grace_ms) {
+  sigset_t signals, before;
+  sigemptyset(&signals);
+  sigaddset(&signals, mw_parent_death_signal());
+  sigprocmask(SIG_BLOCK, &signals, &before);
+  set_grace(grace_ms);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 int mw_parent_death_watch(int grace_ms) {
   int signum = 0;
   if (prctl(PR_GET_PDEATHSIG, &signum) == -1)

@@ -20,4 +20,7 @@ int mw_parent_death_signal(void);
  */
 int mw_parent_death_watch(int grace_ms);
 
+/** How long it has from then on, where the signal comes later. */
+void mw_parent_death_set_grace(int grace_ms);
+
 #endif

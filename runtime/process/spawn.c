@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "process/fork_client.h"
 
 const char *mw_spawn_stage_name(enum mw_spawn_stage stage) {
   switch (stage) {
@@ -16,6 +17,7 @@ const char *mw_spawn_stage_name(enum mw_spawn_stage stage) {
   case MW_STAGE_WATCH: return "watch";
   case MW_STAGE_PIPE: return "pipe";
   case MW_STAGE_FORK: return "fork";
+  case MW_STAGE_SERVER: return "server";
   case MW_STAGE_SETSID: return "setsid";
   case MW_STAGE_SETPGID: return "setpgid";
   case MW_STAGE_STDIO: return "stdio";
@@ -31,8 +33,7 @@ const char *mw_spawn_stage_name(enum mw_spawn_stage stage) {
 
 /* The function that calls vfork must not return in the child, and its frame
  * is the parent's too: it does nothing else. */
-static __attribute__((noinline)) int
-start_child(const struct mw_child_setup *setup) {
+static __attribute__((noinline)) int start_child(struct mw_child_setup *setup) {
   pid_t pid = vfork();
   if (pid == 0)
     mw_child_setup_run(setup);
@@ -40,7 +41,7 @@ start_child(const struct mw_child_setup *setup) {
 }
 
 /* No handler of the parent may run in the child, on the parent's memory. */
-static int start_with_signals_blocked(const struct mw_child_setup *setup) {
+static int start_with_signals_blocked(struct mw_child_setup *setup) {
   sigset_t all, old;
   int pid;
   sigfillset(&all);
@@ -88,9 +89,8 @@ static int start_and_listen(struct mw_child_setup *setup,
   return pid;
 }
 
-int mw_spawn(const struct mw_spawn_options *options,
-             enum mw_spawn_stage *stage) {
-  size_t wanted = options->fd_count < 3 ? 3 : options->fd_count;
+static int start_program(const struct mw_spawn_options *options,
+                         enum mw_spawn_stage *stage) {
   struct mw_exec_plan plan;
   struct mw_child_setup setup = {
       .options = options, .plan = &plan, .parent = getpid()};
@@ -99,10 +99,16 @@ int mw_spawn(const struct mw_spawn_options *options,
   *stage = MW_STAGE_MEMORY;
   if (mw_exec_plan_init(&plan, options) != 0)
     return -ENOMEM;
-  setup.sources = malloc(wanted * sizeof(int));
+  setup.sources = calloc((size_t)mw_child_fd_count(options), sizeof(int));
   if (setup.sources != NULL)
     pid = start_and_listen(&setup, stage);
   free(setup.sources);
   mw_exec_plan_free(&plan);
   return pid;
+}
+
+int mw_spawn(const struct mw_spawn_options *options,
+             enum mw_spawn_stage *stage) {
+  return options->from_server ? mw_fork_client_start(options, stage)
+                              : start_program(options, stage);
 }

@@ -14,7 +14,8 @@
 /**
  * Starts a child. Returns its pid once the program runs; otherwise a negative
  * uv code, with the step that failed in `stage`, no child and no descriptor
- * left (vfork(2), execve(2)). The large parent is never copied.
+ * left (vfork(2), execve(2)). The large parent is never copied. Where the
+ * child is to come from a fork server, as mw_fork_client_start.
  */
 int mw_spawn(const struct mw_spawn_options *options,
              enum mw_spawn_stage *stage);

@@ -1,6 +1,9 @@
 /*
  * How a child process is to be started: plain data, read by mw_spawn.
  *
+ * Without `from_server` the child runs `file`; with it, the script that `argv`
+ * names for mwrun, in a copy of a warm process.
+ *
  * Owns nothing: all pointers belong to the caller and are only looked at until
  * mw_spawn returns. All zero, but for `file` and `argv`, is a child with the
  * parent's environment, directory, ids and limits and with /dev/null as its
@@ -52,6 +55,10 @@ struct mw_spawn_options {
 
   const struct mw_spawn_limit *limits;
   size_t limit_count;
+
+  bool from_server; /* a clone of the process behind `server`; no exec */
+  bool double_fork; /* even where the kernel could make it ours at once */
+  int server;       /* our end of the socket of a process/fork_server */
 };
 
 #endif

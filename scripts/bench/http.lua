@@ -1,28 +1,31 @@
--- A web server that says hello, beside nginx: CPU time for a request, memory of
--- a connection. Needs wrk.
+-- A web server that says hello, one process, beside nginx and Node: CPU time for
+-- a request; memory of a connection. Needs wrk.
 --   build/mwrun scripts/bench/http.lua
 
 local compare = require "./compare"
 local mw = require "mw"
 
 local mwrun = mw.process.exec_path
-local workload = compare.path "workloads/http_hello.lua"
 
-local function beside(peer, title, how)
-  compare.run {
-    title = title,
-    unit = "us",
-    ours = { mwrun, workload, "mwrun", how },
-    peer = { mwrun, workload, peer, how },
-    peer_name = peer,
-    runs = 5,
-  }
+local function programs(how, servers)
+  local list = {}
+  for index, server in ipairs(servers) do
+    list[index] = { name = server, command = { mwrun, compare.path "workloads/http_hello.lua", server, how } }
+  end
+  return list
 end
 
-beside("nginx", "hello world, keep-alive", "keep")
-beside("nginx", "the same, with the headers of a browser", "browser")
-beside("nginx", "the same, a connection each", "close")
-beside("node", "hello world, keep-alive", "keep")
+local function request(title, how, servers)
+  compare.run { title = title, unit = "us", programs = programs(how, servers), runs = 5 }
+end
 
-local idle = assert(mw.child_process.exec_file(mwrun, { compare.path "workloads/http_idle.lua" }))
-print(("%-44s mwrun %9.1f bytes each"):format("10000 idle keep-alive connections", tonumber(idle)))
+request("a request, keep-alive, one process", "keep", { "mwrun", "nginx", "node" })
+request("the same, with the headers of a browser", "browser", { "mwrun", "nginx", "node" })
+request("the same, a connection for each", "close", { "mwrun", "nginx" })
+
+compare.run {
+  title = "10000 idle keep-alive connections, each",
+  unit = "bytes",
+  programs = { { name = "mwrun", command = { mwrun, compare.path "workloads/http_idle.lua" } } },
+  runs = 1,
+}

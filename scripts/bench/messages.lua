@@ -24,11 +24,5 @@ for _, work in ipairs {
   { "CPU of a handed-over socket, both sides", "us", "hand_over", { "6000" }, { "6000" } },
 } do
   local title, unit, name, ours, peers, cores = table.unpack(work)
-  compare.run {
-    title = title,
-    unit = unit,
-    ours = command(mwrun, name .. ".lua", ours, cores),
-    peer = command("node", name .. ".js", peers, cores),
-    peer_name = "node",
-  }
+  compare.beside_node(title, unit, command(mwrun, name .. ".lua", ours, cores), command("node", name .. ".js", peers, cores))
 end

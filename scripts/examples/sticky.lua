@@ -23,9 +23,14 @@ for _ = 1, 4 do
   cluster.fork()
 end
 
-cluster.once("listening", function(_, address)
-  print(("http://127.0.0.1:%d/"):format(address.port))
-  io.stdout:flush()
+-- Who is there decides who gets whom: so nobody is told before all are.
+local listening = 0
+cluster.on("listening", function(_, address)
+  listening = listening + 1
+  if listening == 4 then
+    print(("http://127.0.0.1:%d/"):format(address.port))
+    io.stdout:flush()
+  end
 end)
 
 process.on("SIGINT", function()

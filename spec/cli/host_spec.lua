@@ -341,7 +341,9 @@ describe("mwrun", function()
       child.wait_for "interrupted!\nready"
       child:kill "SIGINT"
       assert.equal(0, child.ended())
-      assert.equal("ready\nfalse\tinterrupted!\nready\nfalse\tinterrupted!\n", child.output())
+      -- Lua says where, if the signal meets it on its way back from a function.
+      local once = "ready\nfalse\t[^\n]*interrupted!\n"
+      assert.matches("^" .. once .. once .. "$", child.output())
     end)
 
     it("raises interrupted! in a read from standard input", function()

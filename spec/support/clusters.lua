@@ -6,7 +6,10 @@ local child_process = require "mw.child_process"
 local process = require "mw.process"
 local scratch = require "spec.support.scratch"
 
-local M = {}
+local M = {
+  --- What else each master's settings have, as text.
+  settings = "",
+}
 
 local folder
 
@@ -16,7 +19,7 @@ local prelude = [[
 ]]
 
 -- A master's workers run the other script, and are no masters.
-local master_prelude = prelude .. 'assert(cluster.is_master) cluster.setup_master { exec = arg[1] }\n'
+local master_prelude = prelude .. "assert(cluster.is_master) cluster.setup_master { exec = arg[1], %s }\n"
 local worker_prelude = prelude .. 'assert(cluster.is_worker) local worker = cluster.worker\n'
 
 --- Writes a file beside the scripts of the test.
@@ -35,7 +38,10 @@ end
 ---@param opts? table options of spawn
 ---@return mw.Child
 function M.start(master, worker, opts)
-  local args = { M.write("master.lua", master_prelude .. master), M.write("worker.lua", worker_prelude .. (worker or "")) }
+  local args = {
+    M.write("master.lua", master_prelude:format(M.settings) .. master),
+    M.write("worker.lua", worker_prelude .. (worker or "")),
+  }
   local all = { timeout = 15000, kill_signal = "SIGKILL" } -- the workers die with it
   for key, value in pairs(opts or {}) do
     all[key] = value

@@ -10,6 +10,7 @@
 ---@field asked boolean? to stop
 ---@field killed boolean?
 ---@field ended boolean?
+---@field told string[]? notifications
 ---@field report fun(event: string, ...: any)
 local FakeWorker = {}
 FakeWorker.__index = FakeWorker
@@ -31,6 +32,8 @@ end
 
 ---@class spec.FakeBackend
 ---@field started spec.FakeWorker[] all, in order
+---@field refreshing? fun(done: fun(err: any))
+---@field is_closed boolean?
 ---@field traceback_text string what is told of one that is stuck
 local FakeBackend = {}
 FakeBackend.__index = FakeBackend
@@ -74,6 +77,23 @@ end
 
 function FakeBackend.kill(_, worker)
   worker.killed = true
+end
+
+--- Done at once, unless `refreshing` is set: then it is called with `done`.
+function FakeBackend:refresh(done)
+  if self.refreshing then
+    return self.refreshing(done)
+  end
+  done()
+end
+
+function FakeBackend:close()
+  self.is_closed = true
+end
+
+function FakeBackend.notify(_, worker, bytes)
+  worker.told = worker.told or {}
+  table.insert(worker.told, bytes)
 end
 
 function FakeBackend:traceback(worker, done)

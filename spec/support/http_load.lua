@@ -7,6 +7,7 @@ local mw = require "mw"
 ---@class spec.HttpLoad
 ---@field answered integer
 ---@field lost string[] what became of the others
+---@field lost_to (string|false)[] for each of these, the last answer on the same connection
 local HttpLoad = {}
 HttpLoad.__index = HttpLoad
 
@@ -20,14 +21,15 @@ local function connect(port)
   return nil, err
 end
 
--- One answer with a Content-Length; whether the server keeps the connection.
+-- One answer with a Content-Length: its status and body, and whether the server
+-- keeps the connection.
 local function read_answer(socket)
   local text = ""
   while true do
     local head, body = text:match "^(.-\r\n\r\n)(.*)$"
     local length = head and tonumber(head:match "[Cc]ontent%-[Ll]ength: (%d+)")
     if length and #body >= length then
-      return head:match "^HTTP/1.1 (%d+)", not head:find "[Cc]onnection: close"
+      return head:match "^HTTP/1.1 (%d+)", body, not head:find "[Cc]onnection: close"
     end
     local piece, err = socket:read()
     if not piece then
@@ -37,44 +39,49 @@ local function read_answer(socket)
   end
 end
 
+local function lose(self, what, connection)
+  table.insert(self.lost, what)
+  self.lost_to[#self.lost] = connection and connection.said or false
+end
+
 -- Asks once; returns the connection as long as it may be used again.
-local function ask(self, socket, port)
-  local err
-  if not socket then
-    socket, err = connect(port)
+local function ask(self, connection, port)
+  if not connection then
+    local socket, err = connect(port)
     if not socket then
-      table.insert(self.lost, "connect: " .. tostring(err))
-      return nil
+      return lose(self, "connect: " .. tostring(err))
     end
+    connection = { socket = socket }
   end
-  socket:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-  local status, keeps = read_answer(socket)
+  connection.socket:write(self._request)
+  local status, body, keeps = read_answer(connection.socket)
   if status == "200" then
-    self.answered = self.answered + 1
+    self.answered, connection.said = self.answered + 1, body
   else
-    table.insert(self.lost, status or "read: " .. tostring(keeps))
-    keeps = false
+    lose(self, status or "read: " .. tostring(body), connection)
   end
-  if keeps and self._keep_alive then
-    return socket
+  if status == "200" and keeps and self._keep_alive then
+    return connection
   end
-  socket:destroy()
+  connection.socket:destroy()
 end
 
 --- Begins to ask on a port.
 ---@param port integer
----@param opts { clients: integer, keep_alive: boolean }
+---@param opts { clients: integer, keep_alive: boolean, path: string? }
 ---@return spec.HttpLoad
 function HttpLoad.start(port, opts)
-  local self = setmetatable({ answered = 0, lost = {}, _keep_alive = opts.keep_alive, _tasks = {} }, HttpLoad)
+  local self = setmetatable({ answered = 0, lost = {}, lost_to = {}, _tasks = {} }, HttpLoad)
+  self._keep_alive = opts.keep_alive
+  self._request = ("GET %s HTTP/1.1\r\nHost: x\r\n\r\n"):format(opts.path or "/")
   for number = 1, opts.clients do
     self._tasks[number] = mw.go(function()
-      local socket
+      local connection
       while not self._is_over do
-        socket = ask(self, socket, port)
+        connection = ask(self, connection, port)
       end
-      if socket then
-        socket:destroy()
+      if connection then
+        connection.socket:destroy()
       end
     end)
   end

@@ -47,7 +47,11 @@ local worker_prelude = [[
 --- A worker that runs what it is told; `tell(...)` answers.
 M.obeying = [[
   local function tell(...)
-    process.send { values = table.pack(...) }
+    local told = { count = select("#", ...) }
+    for index = 1, told.count do
+      told["value" .. index] = select(index, ...)
+    end
+    process.send(told)
   end
   local shared = setmetatable({ mw = mw, cluster = cluster, process = process, worker = worker, tell = tell }, { __index = _G })
   process.on("message", function(code)
@@ -74,12 +78,19 @@ M.telling_http = [[
   server:listen(0, "127.0.0.1")
 ]]
 
+--- The script of a worker, from what it does.
+---@param code string
+---@return string
+function M.worker(code)
+  return worker_prelude .. code
+end
+
 --- Starts a master, and as many workers, all of which must listen.
 ---@param opts { workers: integer?, worker: string?, settings: table?, setup: string? } `setup`: what the master runs first
 ---@return spec.Service
 function M.start(opts)
   local master = clusters.write("service.lua", master_script)
-  local worker = clusters.write("serving.lua", worker_prelude .. (opts.worker or M.telling))
+  local worker = clusters.write("serving.lua", M.worker(opts.worker or M.telling))
   local child = child_process.fork(master, {}, { silent = true })
   local self = setmetatable({ child = child, listening = {}, exits = {}, told = {} }, Service)
   self._stderr, self._closed = children.collect(child.stderr), children.record(child, { "close" })
@@ -122,7 +133,11 @@ function Service:inside(id, code)
   local told = eventually(function()
     return self.told[id]
   end)
-  return table.unpack(told.values, 1, told.values.n)
+  local values = {}
+  for index = 1, told.count do
+    values[index] = told["value" .. index]
+  end
+  return table.unpack(values, 1, told.count)
 end
 
 --- Starts workers, and waits until they listen, or are ready to obey.

@@ -68,6 +68,18 @@ local function check_process_group(value)
   end
 end
 
+local function check_preload(value)
+  local expected = options.list(value)
+  if expected then
+    return expected
+  end
+  for _, name in ipairs(value) do
+    if options.name(name) then
+      return "list of modules' names"
+    end
+  end
+end
+
 local id = options.integer(0, 0xfffffffe)
 
 local common = {
@@ -119,6 +131,7 @@ M.schemas = {
     exec_path = options.name,
     exec_argv = options.list,
     silent = options.boolean,
+    preload = check_preload,
   }),
   exec = extend(extend(asynchronous, output), { shell = check_shell }),
   exec_file = extend(extend(asynchronous, output), { shell = check_shell }),
@@ -241,6 +254,7 @@ local stage_notes = {
   setpgid = "can't enter its process group",
   no_new_privs = "can't set no_new_privs",
   death_signal = "can't tie it to its parent",
+  server = "its fork server has ended, or does not answer",
   umask = "can't set its umask",
 }
 

@@ -25,13 +25,23 @@ local function stdio_of(opts)
   return value
 end
 
+-- Nil where the worker is to be a process of its own from the start.
+local function preload_of(opts, exec_argv)
+  if not opts.preload then
+    return nil
+  elseif opts.exec_path then
+    errors.misuse "fork: options 'preload' and 'exec_path' exclude each other: modules are loaded into this binary"
+  end
+  return { modules = { table.unpack(opts.preload) }, exec_argv = exec_argv, env = opts.env, cwd = opts.cwd }
+end
+
 --- Runs a script by mwrun, with the messages' channel between it and us. When
 --- we die it hears `disconnect`, and is killed after `exit_flush_timeout` if it
 --- still lives, unless `detached` or `die_with_parent = false` is set.
 ---@param script string
 ---@param args? string[]
 ---@param opts? table those of spawn, and `exec_path` (another binary), `exec_argv` (its options; ours where absent),
---- `silent` (pipes in place of our stdio)
+--- `silent` (pipes in place of our stdio), `preload` (modules: the worker is a copy of a process that has loaded them)
 ---@return mw.Child
 function M.fork(script, args, opts, ...)
   local list, checked, callback = arguments.take("fork", script, args, opts, ...)
@@ -39,8 +49,10 @@ function M.fork(script, args, opts, ...)
     errors.misuse "fork: takes no callback, listen to 'exit' or 'message'"
   end
   options.check("fork", checked, arguments.schemas.fork)
+  local exec_argv = checked.exec_argv or process.exec_argv
+  local preload = preload_of(checked, exec_argv)
   local argv = {}
-  for _, part in ipairs { checked.exec_argv or process.exec_argv, { script }, list } do
+  for _, part in ipairs { exec_argv, { script }, list } do
     for _, item in ipairs(part) do
       argv[#argv + 1] = tostring(item)
     end
@@ -54,7 +66,7 @@ function M.fork(script, args, opts, ...)
     spawn_options.die_with_parent = not checked.detached
   end
   spawn_options.death_signal = core.parent_death_signal
-  spawn_options.shell = nil
+  spawn_options.shell, spawn_options.preload = nil, preload
   spawn_options.stdio = stdio_of(checked)
   return spawn.start("fork", checked.exec_path or process.exec_path, argv, spawn_options)
 end

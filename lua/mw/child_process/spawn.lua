@@ -5,6 +5,7 @@ local Child = require "mw.child_process.child"
 local arguments = require "mw.child_process.arguments"
 local core = require "mw.core.process"
 local errors = require "mw.error"
+local fork_server = require "mw.fork_server"
 local options = require "mw.options"
 local process = require "mw.process"
 local stdio = require "mw.child_process.stdio"
@@ -49,26 +50,40 @@ local function connect(child, slots, ipc, opts)
   end
 end
 
+-- Returns a handle, or nil and an error object.
+local function launch(engine, opts, on_exit)
+  local handle, code, stage
+  if opts.preload then
+    handle, code, stage = fork_server.spawn(opts.preload, engine, on_exit)
+  else
+    handle, code, stage = core.spawn(engine, on_exit)
+  end
+  if handle then
+    return handle
+  end
+  return nil, errors.is_error(code) and code or arguments.spawn_error("spawn", code, stage, engine)
+end
+
 local function start(child, engine, slots, ipc, opts)
   engine.fds, engine.blocking = stdio.descriptors(slots)
   stdio.flush(slots)
   stdio.lend(slots)
-  local handle, code, stage = core.spawn(engine, function(exit_code, signal)
+  local handle, err = launch(engine, opts, function(exit_code, signal)
     child:_ended(exit_code, signal)
     stdio.take_back(slots)
   end)
   stdio.close_child_ends(slots)
   if not handle then
     stdio.take_back(slots)
-    if code == "EMFILE" or code == "ENFILE" then
+    if err.code == "EMFILE" or err.code == "ENFILE" then
       stdio.close(slots)
-      return arguments.spawn_error("spawn", code, stage, engine)
+      return err
     end
   end
   child:_set_streams(stdio.streams(slots))
   connect(child, slots, ipc, opts)
   if not handle then
-    return arguments.spawn_error("spawn", code, stage, engine)
+    return err
   end
   child._process, child.pid = handle, handle:pid()
   watch(child, opts)

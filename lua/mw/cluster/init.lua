@@ -4,6 +4,7 @@
 
 require "mw.process" -- attaches the parent
 local parent = require "mw.process.parent"
+local start = require "mw.start"
 
 ---@class mw.cluster the master's; a worker has what is said to be in both, and `worker`
 ---@field is_master boolean in both
@@ -22,7 +23,23 @@ local parent = require "mw.process.parent"
 ---@field SCHED_REUSEPORT "reuseport" the kernel spreads
 ---@field SCHED_STICKY "sticky" same client address, same worker
 
-if parent.worker then
-  return require("mw.cluster.inside").start(parent.worker)
+local side
+
+start.run(function()
+  side = parent.worker and require("mw.cluster.inside").start(parent.worker) or require "mw.cluster.master"
+end)
+
+if not start.is_to_come() then
+  return side
 end
-return require "mw.cluster.master"
+
+-- A fork server is a master at most; whoever has this from there gets the side
+-- that its worker is on.
+return setmetatable({}, {
+  __index = function(_, name)
+    return side[name]
+  end,
+  __newindex = function(_, name, value)
+    side[name] = value
+  end,
+})

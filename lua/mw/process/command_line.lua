@@ -2,15 +2,17 @@
 -- before the script have negative indices, its arguments positive ones. Where
 -- there is no script, `arg[0]` is the executable and all the rest are options.
 
+local start = require "mw.start"
 local uv = require "luv"
 
 local M = {
   --- Where we were started.
   ---@type string?
-  directory = uv.cwd(),
+  directory = nil,
+  --- Our whole command line, beginning with the name that we were called by.
+  ---@type string[]
+  words = {},
 }
-
-local has_script = arg ~= nil and arg[-1] ~= nil
 
 -- Without "." and "..", and without asking the file system (Node:
 -- path.resolve).
@@ -29,10 +31,8 @@ function M.absolute(path)
   return "/" .. table.concat(parts, "/")
 end
 
--- Taken at once: the working directory may change. "-" is standard input.
-local script = has_script and (arg[0] == "-" and "-" or M.absolute(arg[0]))
+local has_script, script
 
--- Also taken at once: `arg` is the program's.
 local function all_words()
   local first = 0
   while arg and arg[first - 1] do
@@ -41,9 +41,13 @@ local function all_words()
   return table.move(arg or {}, first, #(arg or {}), 1, {})
 end
 
---- Our whole command line, beginning with the name that we were called by.
----@type string[]
-M.words = all_words()
+-- At the start: the working directory may change, and `arg` is the program's.
+-- "-" is standard input.
+start.run(function()
+  has_script = arg ~= nil and arg[-1] ~= nil
+  script = has_script and (arg[0] == "-" and "-" or M.absolute(arg[0]))
+  M.directory, M.words = uv.cwd(), all_words()
+end)
 
 --- The executable, the script (an absolute path), its arguments.
 ---@return string[]

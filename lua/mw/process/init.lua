@@ -10,6 +10,7 @@ local parent = require "mw.process.parent"
 local signals = require "mw.process.signals"
 local standard_input = require "mw.process.standard_input"
 local standard_output = require "mw.process.standard_output"
+local start = require "mw.start"
 local system = require "mw.core.system"
 local tick = require "mw.tick"
 local uv = require "luv"
@@ -412,8 +413,11 @@ local lazy = {
   exec_argv = command_line.exec_argv,
 }
 
-process.pid = math.tointeger(uv.os_getpid())
-parent.attach(process, events)
+start.run(function()
+  process.pid = math.tointeger(uv.os_getpid())
+  process.argv, process.exec_argv = nil, nil
+  parent.attach(process, events)
+end)
 
 return setmetatable(process, {
   __index = function(_, name)

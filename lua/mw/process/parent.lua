@@ -56,6 +56,9 @@ function M.attach(process, events)
     end
     return channel:disconnect()
   end
+
+  -- A module that was preloaded may listen already.
+  M.follow_listeners(events, "message")
 end
 
 --- Keeps the loop alive for the channel as long as somebody listens to it.

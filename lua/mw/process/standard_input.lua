@@ -7,6 +7,7 @@ local Readable = require "mw.stream.readable"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
+local start = require "mw.start"
 local timers = require "mw.timers"
 local uv = require "luv"
 
@@ -106,7 +107,9 @@ end
 ---@return mw.StandardInput
 local function new()
   local self = setmetatable({ fd = 0 }, StandardInput)
-  self.is_tty = fd.kind(0) == "tty"
+  start.run(function()
+    self.is_tty = fd.kind(0) == "tty"
+  end)
   self:_init_readable()
   return self
 end

@@ -7,6 +7,7 @@ local Writable = require "mw.stream.writable"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
 local fd = require "mw.core.fd"
+local start = require "mw.start"
 local system = require "mw.core.system"
 
 ---@class mw.StandardOutput: mw.Writable
@@ -35,7 +36,9 @@ end
 ---@return mw.StandardOutput
 local function new(number, name)
   local self = setmetatable({ fd = number, _name = name }, StandardOutput)
-  self.is_tty = fd.kind(number) == "tty"
+  start.run(function()
+    self.is_tty = fd.kind(number) == "tty"
+  end)
   self:_init_writable()
   return self
 end

@@ -4,9 +4,11 @@
 local Output = require "mw.supervisor.output"
 local Tracer = require "mw.supervisor.tracer"
 local cluster = require "mw.cluster"
+local fork_server = require "mw.fork_server"
 local inside = require "mw.supervisor.inside"
 local listeners = require "mw.cluster.master.listeners"
 local memory = require "mw.supervisor.memory"
+local notifications = require "mw.supervisor.notifications"
 local process = require "mw.process"
 local watchdog = require "mw.core.watchdog"
 
@@ -27,6 +29,7 @@ local patience = 100
 ---@field worker mw.MasterWorker
 ---@field output mw.WorkerOutput
 ---@field tracer mw.Tracer
+---@field measure fun(pid: integer): integer? its memory
 ---@field is_asked boolean? to stop
 
 ---@param settings table of the supervisor
@@ -40,6 +43,7 @@ local function set_up(settings)
   cluster.setup_master {
     exec = settings.script,
     args = settings.args,
+    preload = settings.preload,
     scheduling_policy = settings.scheduling_policy,
     stdio = { "ignore", "pipe", "pipe", "ipc", "pipe" },
   }
@@ -104,7 +108,7 @@ end
 
 function acts.beat(handle, report, envelope)
   report("beat", {
-    memory = memory.rss(handle.pid),
+    memory = handle.measure(handle.pid),
     lua_heap = integer(envelope.lua_heap),
     requests = integer(envelope.requests),
     stalls = integer(envelope.stalls),
@@ -169,8 +173,15 @@ local function follow_end(self, handle, report)
   end)
 end
 
-local function handle_of(worker)
-  return { id = worker.id, slot = worker.slot, pid = worker.process.pid, worker = worker }
+local function handle_of(self, worker)
+  return {
+    id = worker.id,
+    slot = worker.slot,
+    pid = worker.process.pid,
+    worker = worker,
+    -- Workers that share memory would count it each.
+    measure = self._settings.preload and memory.pss or memory.rss,
+  }
 end
 
 local function follow(self, handle, report)
@@ -185,7 +196,7 @@ end
 ---@return mw.ClusterHandle
 function ClusterBackend:start(slot, _, report)
   local worker = fork(self._settings, slot)
-  local handle = handle_of(worker)
+  local handle = handle_of(self, worker)
   if handle.pid then
     listeners.set_active(worker, false)
   end
@@ -253,7 +264,7 @@ end
 ---@param report fun(event: string, ...: any)
 ---@return mw.ClusterHandle
 function ClusterBackend:resume(id, report)
-  local handle, from = handle_of(cluster.workers[id]), self._adopted[id]
+  local handle, from = handle_of(self, cluster.workers[id]), self._adopted[id]
   handle.is_asked = from.is_asked
   follow(self, handle, report)
   handle.output:adopt(from.output)
@@ -278,6 +289,27 @@ end
 --- With all that descends from it.
 function ClusterBackend.kill(_, handle)
   handle.worker.process:kill_tree "SIGKILL"
+end
+
+--- Modules that are preloaded are loaded again.
+function ClusterBackend:refresh(done)
+  if not self._settings.preload then
+    return done()
+  end
+  fork_server.replace(done)
+end
+
+function ClusterBackend:close()
+  if self._settings.preload then
+    fork_server.replace()
+  end
+end
+
+function ClusterBackend.notify(_, handle, bytes)
+  local channel = handle.worker.process.channel
+  if channel then
+    channel:tell { cmd = notifications.command, bytes = bytes }
+  end
 end
 
 function ClusterBackend.traceback(_, handle, done)

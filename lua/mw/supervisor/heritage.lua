@@ -13,7 +13,7 @@ local M = {}
 ---@field workers table[]
 ---@field backend table the backend's own
 
-local set_fields = { "wanted", "generation", "last_generation", "restarts", "was_ready" }
+local set_fields = { "wanted", "generation", "last_generation", "restarts", "was_ready", "notification" }
 
 local worker_fields = {
   "id",

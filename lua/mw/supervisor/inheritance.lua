@@ -21,6 +21,7 @@ local M = {
 ---@class mw.Inheritance
 ---@field version integer
 ---@field pids integer[] of the workers
+---@field helpers integer[] of other processes, which are to end
 ---@field fds integer[] all that stand in it
 ---@field set mw.SetHeritage
 
@@ -45,6 +46,34 @@ local function read(descriptor)
   end
 end
 
+-- Hears of the end of a child that nobody knows any more, so that it does not
+-- stay in the process table.
+local function reap(pid)
+  return child_heritage.adopt({ pid = pid, file = "", args = {}, streams = {} }):unref()
+end
+
+-- The children of this process that are no workers: those of the program have
+-- lost what connected them to it. (proc(5))
+local function reap_others()
+  local file = io.open(("/proc/self/task/%d/children"):format(process.pid))
+  local is_worker = {}
+  for _, pid in ipairs(inherited.pids) do
+    is_worker[pid] = true
+  end
+  for text in (file and file:read "a" or ""):gmatch "%d+" do
+    local pid = math.tointeger(tonumber(text))
+    if not is_worker[pid] then
+      reap(pid)
+    end
+  end
+  if file then
+    file:close()
+  end
+  for _, pid in ipairs(inherited.helpers) do
+    process.kill(pid, "SIGTERM")
+  end
+end
+
 -- The workers lose their master: they answer what is under way, and end.
 local function let_go(why)
   log(why .. ": the workers of before are let go")
@@ -52,7 +81,7 @@ local function let_go(why)
     fd.close(descriptor)
   end
   for _, pid in ipairs(inherited.pids) do
-    child_heritage.adopt({ pid = pid, file = "", args = {}, streams = {} }):unref()
+    reap(pid)
   end
   inherited = nil
   image.hold_signals(false)
@@ -72,6 +101,7 @@ local function find()
     let_go(("the state of the master before has version %s, this one knows %d"):format(inherited.version, M.version))
     return
   end
+  reap_others()
   timer = timers.set_timeout(function()
     let_go "no supervisor was started to go on with the workers"
   end, patience)

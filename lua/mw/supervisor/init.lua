@@ -9,6 +9,8 @@ local errors = require "mw.error"
 local heritage = require "mw.supervisor.heritage"
 local image = require "mw.core.image"
 local inheritance = require "mw.supervisor.inheritance"
+local msgpack = require "mw.msgpack"
+local notifications = require "mw.supervisor.notifications"
 local operations = require "mw.supervisor.operations"
 local options = require "mw.options"
 local process = require "mw.process"
@@ -64,12 +66,65 @@ local function nothing() end
 -- What was told is told, and then it is over.
 local function over(self, has_given_up)
   self._stop_following()
+  for _, source in ipairs(self._sources) do
+    source:close()
+  end
   if has_given_up then
     tick.add(process.exit, 1)
   end
 end
 
-local M = {}
+-- Few use these: they are loaded where they are asked for.
+
+local function watch(self, all)
+  return require("mw.supervisor.live_reload").start(all, {
+    clock = clock,
+    log = log,
+    reload = function(done)
+      self:reload(done)
+    end,
+  })
+end
+
+---@class mw.NotifierHost
+---@field clock mw.SupervisorClock
+---@field log fun(text: string)
+---@field notify fun(value: any)
+---@field restart table the options of the restart policy
+
+local function start_notifier(self, all)
+  local host = {
+    clock = clock,
+    log = log,
+    restart = all.restart,
+    notify = function(value)
+      self:notify(value)
+    end,
+  }
+  if all.notifier.file then
+    return require("mw.supervisor.file_notifier").start(all.notifier, host)
+  end
+  local notifier = require("mw.supervisor.script_notifier").start(all.notifier, host)
+  self:on("reload", function(ok)
+    if ok then
+      notifier:reload()
+    end
+  end)
+  return notifier
+end
+
+-- What may ask for something by itself, until all is over.
+local function start_sources(self, all)
+  self._sources = {}
+  if all.notifier then
+    table.insert(self._sources, start_notifier(self, all))
+  end
+  if all.watch then
+    table.insert(self._sources, watch(self, all))
+  end
+end
+
+local M = { notified = notifications.notified }
 
 --- Starts workers and keeps them alive; `opts` must have `script`. The object
 --- emits, each with a worker `w` that has id, slot, pid and state: `online` (w),
@@ -84,9 +139,16 @@ local M = {}
 --- `ready_timeout` (10000), `graceful_timeout` (5000); `heartbeat` = { interval =
 --- 1000, timeout = 10000 }; `stall_warning` (1000, 0 for none): longer stalls of
 --- a loop are counted; `max_memory`, `max_requests`, `max_lifetime`: reaching
---- one, a worker is replaced; `scheduling_policy`, as of the cluster; `output` = "plain", "prefix" or "json": how their
+--- one, a worker is replaced; `preload`, modules that are loaded once for all
+--- workers, which then share that memory: `max_memory` is of PSS then, else of
+--- RSS; `scheduling_policy`, as of the cluster; `output` = "plain", "prefix" or "json": how their
 --- lines are passed on, `output_budget` (1 MiB) bytes a second of each worker;
---- `crash_dir`: a file a crash goes there.
+--- `crash_dir`: a file a crash goes there; `watch`: reload when Lua files in the
+--- script's folder or below change (true), or any files of a list of files and
+--- folders; names that begin with a dot are left out. `notifier` = { file = … }, or
+--- { script = …, args = … }: the file's text, in a .json file what that stands
+--- for, or each message that the script sends by process.send(), is told to all
+--- workers whenever it has changed, and to each new one: supervisor.notified(fn).
 ---@param opts table
 ---@return mw.Supervisor
 function M.start(opts)
@@ -115,6 +177,7 @@ function M.start(opts)
   end
   self._stop_following = signals.follow(self)
   image.hold_signals(false)
+  start_sources(self, all)
   self._set:reconcile()
   return self
 end
@@ -172,6 +235,15 @@ function Supervisor:stop(callback)
   return answer(self, "the workers' end", callback, "stop")
 end
 
+-- Processes that the next image starts anew.
+local function helpers_of(self)
+  local pids = {}
+  for _, source in ipairs(self._sources) do
+    pids[#pids + 1] = source.pid and source:pid()
+  end
+  return pids
+end
+
 --- Runs the file of this process again, in the same process: the workers stay,
 --- also where that fails. What else the script has is closed.
 function Supervisor:_run_again()
@@ -179,10 +251,23 @@ function Supervisor:_run_again()
     return
   end
   self._has_successor = true
-  succession.begin(self._set, function(err)
+  local function helpers()
+    return helpers_of(self)
+  end
+  succession.begin(self._set, helpers, function(err)
     self._has_successor = false
     log(tostring(err))
   end)
+end
+
+--- Tells all workers a value, and those to come; they hear it by
+--- supervisor.notified(fn). What they have been told last is not told again.
+---@param value any what a message may hold
+function Supervisor:notify(value)
+  options.argument("notify", "value", value, function(given)
+    return given == nil and "value" or nil
+  end)
+  self._set:notify(msgpack.encode(value))
 end
 
 --- Ends all workers at once; those of a set that does not stop start again.

@@ -2,9 +2,11 @@
 -- the watchdog, which tells where code is stuck that does not return to it.
 
 local cluster = require "mw.cluster"
+local core = require "mw.core.process"
 local counters = require "mw.counters"
 local listening = require "mw.cluster.inside.listening"
 local loop = require "mw.core.loop"
+local notifications = require "mw.supervisor.notifications"
 local process = require "mw.process"
 local system = require "mw.core.system"
 local task = require "mw.task"
@@ -121,6 +123,15 @@ local function watch_errors(graceful_timeout)
   end)
 end
 
+-- Without a master it has as long as where that asks it to stop: the kernel ends
+-- it then, hung or not. What it says at its exit needs some of that time.
+local function watch_master(graceful_timeout)
+  core.set_parent_death_grace(graceful_timeout)
+  function cluster._on_orphaned()
+    drain(graceful_timeout * 9 // 10, 0)
+  end
+end
+
 -- Ctrl-C at a terminal is for the master, which stops its workers; SIGTERM may
 -- be for the whole service, or for this worker.
 local function watch_signals()
@@ -177,11 +188,10 @@ local function start()
   end
   -- Its lines are read by the master: they shall not wait in a buffer.
   io.stdout:setvbuf "line"
+  notifications.open(process.channel)
   watch_signals()
   watch_errors(graceful_timeout)
-  function cluster._on_orphaned()
-    drain(graceful_timeout, 0)
-  end
+  watch_master(graceful_timeout)
   start_watching(stall_warning, descriptor)
   start_beating(interval)
 end

@@ -11,6 +11,9 @@ local M = {}
 
 local variable = "MW_SUPERVISOR"
 
+-- How large the heap may get until it is collected, in percent of what lives.
+local garbage_pause = 110
+
 local function fail(text, ...)
   io.stderr:write("mwrun: ", text:format(...), "\n")
   process.exit(1)
@@ -56,7 +59,7 @@ local function worker_options(words)
 end
 
 --- Starts the master of a command line.
----@param workers string? how many; "auto" where absent
+---@param workers string? how many; where absent, the environment says it, or one
 ---@param watch boolean whether changed files make them start anew
 ---@param options string[] all that stand before the script
 ---@param words string[] the script and its arguments
@@ -67,8 +70,10 @@ function M.start(workers, watch, options, words)
   end
   local opts = environment_options()
   opts.script, opts.args = script, table.move(words, 2, #words, 1, {})
-  opts.workers = count_of(workers or "auto")
-  opts.watch = watch or opts.watch
+  opts.workers = workers and count_of(workers) or opts.workers or 1
+  opts.watch = opts.watch or watch
+  -- Each worker that ends leaves much behind: it shall not pile up.
+  collectgarbage("incremental", garbage_pause)
   cluster.setup_master { exec_argv = worker_options(options) }
   local ok, problem = pcall(supervisor.start, opts)
   if not ok then

@@ -109,6 +109,8 @@ local function advance_reload(set)
   local reload = set.reload
   if reload.failure then
     return take_back(set)
+  elseif not reload.is_begun then
+    return
   elseif reload.old then
     return are_gone(reload.old) and finish_reload(set)
   end
@@ -126,6 +128,11 @@ local function begin_reload(set)
   set.last_generation = set.last_generation + 1
   set.reload = table.remove(set.reloads, 1)
   set.reload.generation = set.last_generation
+  local reload = set.reload
+  set.backend:refresh(function(err)
+    reload.is_begun, reload.failure = true, err and tostring(err)
+    set:reconcile()
+  end)
 end
 
 -- The end ----------------------------------------------------------------------
@@ -142,7 +149,8 @@ local function stop_all(set)
   end
 end
 
--- No worker was ever ready, and none is on its way.
+-- No worker was ever ready, and none is on its way; unless their files may
+-- still change.
 local function is_hopeless(set)
   local failure
   for _, slot in ipairs(set.slots) do
@@ -153,7 +161,7 @@ local function is_hopeless(set)
       return false
     end
   end
-  return not set.was_ready and failure
+  return not set.was_ready and not set.settings.watch and failure
 end
 
 local function answer_waits(set)

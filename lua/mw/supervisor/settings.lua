@@ -25,6 +25,18 @@ local function worker_count(value)
   end
 end
 
+local function notifier(value)
+  if type(value) ~= "table" or (value.file == nil) == (value.script == nil) then
+    return "table with 'file' or 'script'"
+  end
+  options.check("supervisor: notifier", value, { file = options.name, script = options.name, args = options.list })
+end
+
+local function watched(value)
+  local expected = type(value) ~= "boolean" and options.list(value)
+  return expected and "boolean or " .. expected or nil
+end
+
 local schema = {
   script = options.name,
   args = options.list,
@@ -43,10 +55,13 @@ local schema = {
   max_memory = positive,
   max_requests = positive,
   max_lifetime = positive,
+  preload = options.list,
   scheduling_policy = policies.check,
   output = options.one_of("plain", "prefix", "json"),
   output_budget = positive,
   crash_dir = options.name,
+  watch = watched,
+  notifier = notifier,
 }
 
 local defaults = {

@@ -94,12 +94,18 @@ local function collect(value, list)
 end
 
 ---@return mw.Inheritance
-local function estate(set)
-  local from, pids = heritage.of(set), {}
-  for index, worker in ipairs(set:list()) do
+local function estate(self)
+  local from, pids = heritage.of(self.set), {}
+  for index, worker in ipairs(self.set:list()) do
     pids[index] = worker.pid
   end
-  return { version = inheritance.version, pids = pids, fds = collect(from.backend.cluster, {}), set = from }
+  return {
+    version = inheritance.version,
+    pids = pids,
+    helpers = self.helpers(),
+    fds = collect(from.backend.cluster, {}),
+    set = from,
+  }
 end
 
 -- The file is run where it was run before: its words may be relative paths.
@@ -117,8 +123,8 @@ local function run(from, memory)
 end
 
 -- Returns only where it fails; what workers have sent may be too much to encode.
-local function replace(set)
-  local from = estate(set)
+local function replace(self)
+  local from = estate(self)
   local bytes = msgpack.encode(from)
   local memory, refusal = fd.memory "mwrun-succession"
   if not memory then
@@ -137,6 +143,7 @@ end
 ---@class mw.Succession
 ---@field set mw.WorkerSet
 ---@field attempts integer
+---@field helpers fun(): integer[]
 ---@field done fun(err: mw.Error) it has failed
 local Succession = {}
 Succession.__index = Succession
@@ -176,7 +183,7 @@ local function step(self)
   if not is_ready(self) then
     return try_again(self)
   end
-  local _, problem = pcall(replace, self.set)
+  local _, problem = pcall(replace, self)
   release(self)
   fail(self, ("%s: %s"):format(file, problem))
 end
@@ -220,13 +227,14 @@ end
 --- Runs the file again, as soon as no reload is under way. `done` is called
 --- where that fails: then all is as it was.
 ---@param set mw.WorkerSet
+---@param helpers fun(): integer[] pids that the next image is to end, since it starts others
 ---@param done fun(err: mw.Error)
-function M.begin(set, done)
+function M.begin(set, helpers, done)
   ask_version(function(err)
     if err then
       return done(err)
     end
-    setmetatable({ set = set, attempts = 0, done = done }, Succession):wait()
+    setmetatable({ set = set, helpers = helpers, attempts = 0, done = done }, Succession):wait()
   end)
 end
 

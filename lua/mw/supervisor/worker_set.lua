@@ -25,6 +25,9 @@ local states = require "mw.supervisor.states"
 ---@field activate fun(self, handle: table) it is ready: it may be given connections, and was given none before
 ---@field ask_stop fun(self, handle: table) takes no more work, finishes what is under way, ends
 ---@field kill fun(self, handle: table) ends it at once; harmless after its end
+---@field refresh fun(self, done: fun(err: mw.Error?)) reads anew what it keeps for workers to come
+---@field close fun(self) none will come any more
+---@field notify fun(self, handle: table, bytes: string) tells it a value, in MessagePack; harmless after its end
 ---@field traceback fun(self, handle: table, done: fun(text: string)) where its code is stuck; `done` comes once, soon,
 --- whatever happens, and not before this has returned
 
@@ -51,6 +54,7 @@ local states = require "mw.supervisor.states"
 ---@field restarts integer starts after failures, so far
 ---@field was_ready boolean whether any worker ever was
 ---@field reload table? the one that is under way
+---@field notification string? the value that all workers have been told, in MessagePack
 ---@field is_stopping boolean
 local WorkerSet = {}
 WorkerSet.__index = WorkerSet
@@ -200,6 +204,21 @@ function WorkerSet:start(slot, role, generation)
   self.workers[worker] = true
   self:limit_time(worker, settings.ready_timeout, "late")
   worker:take_handle(self.backend:start(slot.number, generation, self:reporter(worker)))
+  if self.notification then
+    self.backend:notify(worker.handle, self.notification)
+  end
+end
+
+--- Tells all workers a value, and those to come; what they know is no news.
+---@param bytes string in MessagePack
+function WorkerSet:notify(bytes)
+  if bytes == self.notification then
+    return
+  end
+  self.notification = bytes
+  for worker in pairs(self.workers) do
+    self.backend:notify(worker.handle, bytes)
+  end
 end
 
 function WorkerSet:_find_hung()
@@ -277,6 +296,7 @@ end
 --- Lets go of the clock: all workers have ended.
 function WorkerSet:close()
   self._checks:close()
+  self.backend:close()
   self.is_over = true
   self.on_over(self.has_given_up)
 end

@@ -1,6 +1,7 @@
 local child_process = require "mw.child_process"
 local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
+local is_sanitized = require "spec.support.is_sanitized"
 local leaks = require "spec.support.leaks"
 local mw = require "mw"
 local proc = require "spec.support.proc"
@@ -497,14 +498,6 @@ describe("Many children", function()
     end)
   end)
 end)
-
--- A sanitizer keeps much of what was freed.
-local function is_sanitized()
-  local file = assert(io.open "/proc/self/maps")
-  local text = file:read "a"
-  file:close()
-  return text:find("libasan", 1, true) or text:find("libclang_rt.asan", 1, true)
-end
 
 describe("A child that", function()
   it("prints 1 GB leaves the parent as small as it was", function()

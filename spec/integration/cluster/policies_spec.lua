@@ -17,6 +17,16 @@ local function finish(service)
   assert.equal("", service:stop())
 end
 
+-- A busy machine lets a worker wait so long that others are given what it was to
+-- have: then the next try counts.
+local function assert_even_at_once(service, count, workers, is_http)
+  eventually(function()
+    local total, difference = services.spread(service:ask(count, nil, is_http), workers)
+    assert.equal(count, total)
+    return difference <= 1
+  end, 20000)
+end
+
 -- Connections that stay open, with the ids of the workers that have them.
 local function hold(service, count)
   local held = {}
@@ -59,12 +69,7 @@ describe("SCHED_RR", function()
   for _, serialization in ipairs { "msgpack", "json" } do
     it(("gives each worker as many as another (%s)"):format(serialization), function()
       local service = start("rr", { serialization = serialization })
-      for _ = 1, 21 do
-        service:ask(1)
-      end
-      local total, difference = services.spread(service:ask(399), 4)
-      assert.equal(399, total)
-      assert(difference <= 2, difference)
+      assert_even_at_once(service, 400, 4)
       finish(service)
     end)
   end
@@ -78,10 +83,7 @@ describe("SCHED_RR", function()
     end
     local _, difference = services.spread(one_by_one, 4)
     assert(difference <= 1)
-    local total
-    total, difference = services.spread(service:ask(400, nil, true), 4)
-    assert.equal(400, total)
-    assert(difference <= 2, difference)
+    assert_even_at_once(service, 400, 4, true)
     finish(service)
   end)
 
@@ -110,29 +112,42 @@ describe("SCHED_RR", function()
 end)
 
 describe("SCHED_LEAST", function()
+  local function close(held)
+    for _, each in ipairs(held) do
+      each.client:destroy()
+    end
+  end
+
+  -- Of a busy machine, the next try counts.
+  local function hold_evenly(service)
+    local held
+    eventually(function()
+      held = hold(service, 40)
+      for _, count in pairs(count_by_worker(held)) do
+        if count > 12 then
+          close(held)
+          return false
+        end
+      end
+      return true
+    end, 20000)
+    return held
+  end
+
   it("keeps the numbers of open connections together, and notices which have closed", function()
     local service = start("least", { worker = holding })
-    local held = hold(service, 40)
-    local _, difference = services.spread(count_by_worker(held), 4)
-    assert(difference <= 2, difference)
-    local kept = {}
+    local held = hold_evenly(service)
     for _, each in ipairs(held) do
       if each.id == "1" then
         each.client:destroy()
-      else
-        kept[#kept + 1] = each
       end
     end
-    local fresh = hold(service, 8)
-    for _, each in ipairs(fresh) do
-      kept[#kept + 1] = each
-    end
-    _, difference = services.spread(count_by_worker(kept), 4)
-    assert(difference <= 3, difference)
-    assert(count_by_worker(fresh)["1"] >= 6)
-    for _, each in ipairs(kept) do
-      each.client:destroy()
-    end
+    eventually(function()
+      local fresh = hold(service, 6)
+      close(fresh)
+      return count_by_worker(fresh)["1"] == 6
+    end)
+    close(held)
     finish(service)
   end)
 end)
@@ -268,11 +283,9 @@ describe("A function as policy", function()
           settings = { scheduling_policy = function() %s end }
         ]]):format(body),
       }
-      local total, difference = services.spread(service:ask(40), 4)
-      assert.equal(40, total)
-      assert(difference <= 1, difference)
+      assert_even_at_once(service, 40, 4)
       local reports = service:eval "return reports"
-      assert(#reports >= 40)
+      assert(#reports > 0 and #reports % 40 == 0, #reports)
       assert.matches(body:match "error" and "no idea" or "returned no worker", reports[1])
       finish(service)
     end
@@ -324,8 +337,7 @@ describe("The policy", function()
     local service = start "rr"
     service:eval "cluster.scheduling_policy = 'sticky' cluster.setup_master { scheduling_policy = 'sticky' }"
     service:fork(1)
-    local _, difference = services.spread(service:ask(50), 5)
-    assert(difference <= 1, difference)
+    assert_even_at_once(service, 50, 5)
     finish(service)
   end)
 end)

@@ -13,11 +13,11 @@ after_each(clusters.clean)
 
 local policies = { "rr", "none", "least", "reuseport", "sticky" }
 
-local function start(policy, workers)
+local function start(policy, workers, serialization)
   return services.start {
     workers = workers or 2,
     worker = services.obeying,
-    settings = { scheduling_policy = policy },
+    settings = { scheduling_policy = policy, serialization = serialization },
   }
 end
 
@@ -81,16 +81,21 @@ end
 
 describe("Workers that listen at one address", function()
   -- CLN-01
-  it("share it under every policy", function()
-    for _, policy in ipairs(policies) do
-      local service = start(policy, 3)
-      local port = listen(service, 1, "0, '127.0.0.1'")
-      for id = 2, 3 do
-        assert.equal(port, listen(service, id, port .. ", '127.0.0.1'") or listen(service, id, "0, '127.0.0.1'"))
+  for _, serialization in ipairs { "msgpack", "json" } do
+    it(("share it under every policy (%s)"):format(serialization), function()
+      local free, port = sockets.listen()
+      sockets.close(free)
+      for _, policy in ipairs(policies) do
+        local service = start(policy, 3, serialization)
+        for id = 1, 3 do
+          assert.same({ port }, { listen(service, id, port .. ", '127.0.0.1'") })
+        end
+        service.port = port
+        assert.equal(30, (services.spread(service:ask(30), 3)))
+        finish(service)
       end
-      finish(service)
-    end
-  end)
+    end)
+  end
 
   -- CLN-02
   it("have one port for the n-th listen(0) of each, and others for other numbers", function()

@@ -45,6 +45,14 @@ local function wait_for(printed, word, number)
   end, 20000)
 end
 
+local function workers_of(text)
+  local pids = {}
+  for pid in text:gmatch "ready\t(%d+)" do
+    pids[#pids + 1] = math.tointeger(tonumber(pid))
+  end
+  return pids
+end
+
 describe("A master", function()
   for _, signal in ipairs { "SIGTERM", "SIGINT" } do
     it("stops its workers and ends with 0 at " .. signal, function()
@@ -118,10 +126,7 @@ describe("A master", function()
   it("takes its workers with it when it is killed", function()
     local child, printed = start(good)
     wait_for(printed, "ready", 2)
-    local pids = {}
-    for pid in printed():gmatch "ready\t(%d+)" do
-      pids[#pids + 1] = math.tointeger(tonumber(pid))
-    end
+    local pids = workers_of(printed())
     child:kill "SIGKILL"
     children.finish(child)
     for _, pid in ipairs(pids) do
@@ -154,6 +159,27 @@ describe("A master", function()
       return not proc.is_alive(math.tointeger(tonumber(pid)))
     end)
   end)
+
+  for what, code in pairs {
+    ["is hung"] = "mw.timers.set_timeout(function() while true do end end, 1)",
+    ["does not come to its end"] = "mw.timers.set_interval(function() end, 10)",
+    ["refuses to end"] = "mw.process.on('exit', function() while true do end end) mw.timers.set_interval(function() end, 10)",
+  } do
+    it("that is killed takes a worker with it that " .. what .. ", within graceful_timeout", function()
+      local child, printed = start("local mw = require 'mw'; " .. code .. " " .. good, "graceful_timeout = 500")
+      wait_for(printed, "ready", 2)
+      local pids = workers_of(printed())
+      local start_time = process.hrtime()
+      child:kill "SIGKILL"
+      children.finish(child)
+      for _, pid in ipairs(pids) do
+        eventually(function()
+          return not proc.is_alive(pid)
+        end)
+      end
+      assert.is_true(process.hrtime() - start_time < 2000 * 1000000)
+    end)
+  end
 
   it("passes on all that a worker writes, to the last word", function()
     local code = "for number = 1, 2000 do io.write('line ', number, '\\n') end io.stderr:write 'last words' "

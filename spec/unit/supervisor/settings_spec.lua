@@ -34,6 +34,13 @@ describe("The settings of a supervisor", function()
     ["restart without a table"] = { { script = "x", restart = 5 }, "bad option 'restart' (table expected, got 5)" },
     ["a time below zero"] = { { script = "x", graceful_timeout = -1 }, "bad option 'graceful_timeout'" },
     ["a word that is none"] = { { script = "x", ready = "soon" }, "bad option 'ready' ('listening', 'message' expected" },
+    ["a word for watch"] = { { script = "x", watch = "src" }, "bad option 'watch' (boolean or list of strings expected" },
+    ["a notifier without a source"] = { { script = "x", notifier = {} }, "'notifier' (table with 'file' or 'script' expected" },
+    ["a notifier with two sources"] = {
+      { script = "x", notifier = { file = "a", script = "b" } },
+      "'notifier' (table with 'file' or 'script' expected",
+    },
+    ["an unknown key of notifier"] = { { script = "x", notifier = { file = "a", every = 1 } }, "unknown option 'every'" },
     ["a script with a NUL byte"] = { { script = "x\0" }, "bad argument 'script'" },
   } do
     it("refuse " .. what, function()

@@ -1,4 +1,5 @@
 local fake_set = require "spec.support.fake_set"
+local operations = require "mw.supervisor.operations"
 
 describe("A set of workers", function()
   it("starts as many as are wanted, one a slot, and tells when they are ready", function()
@@ -126,6 +127,67 @@ describe("A set of workers", function()
   end)
 end)
 
+describe("A reload of a set whose backend keeps something for its workers", function()
+  local fake, answer, outcome
+
+  before_each(function()
+    fake, outcome = fake_set.ready { workers = 1 }, nil
+    function fake.backend.refreshing(done)
+      answer = done
+    end
+    operations.reload(fake.set, function(err, ok)
+      outcome = { err and err.message, ok }
+    end)
+  end)
+
+  it("begins when that is read anew", function()
+    assert.equal("1:1:ready", fake:shape())
+    answer()
+    assert.equal("1:1:ready 2:1:starting", fake:shape())
+  end)
+
+  it("ends where that can't be", function()
+    answer "no such module"
+    assert.equal("1:1:ready", fake:shape())
+    assert.same({ "ERR_SUPERVISOR_RELOAD: no such module" }, outcome)
+  end)
+
+  it("is over with the set, whatever comes of that", function()
+    operations.stop(fake.set, function() end)
+    answer()
+    fake:worker(1):exit(0)
+    assert.equal(1, fake:starts())
+    assert.is_true(fake.backend.is_closed)
+  end)
+end)
+
+describe("What a set notifies its workers of", function()
+  it("is told to each once, and to new ones the last", function()
+    local fake = fake_set.ready()
+    fake.set:notify "one"
+    fake.set:notify "two"
+    fake:worker(1):exit(1)
+    assert.same({ "one", "two" }, fake:worker(1).told)
+    assert.same({ "one", "two" }, fake:worker(2).told)
+    assert.same({ "two" }, fake:worker(3).told)
+    fake.set:notify "three"
+    assert.same({ "one", "two" }, fake:worker(1).told)
+    assert.same({ "two", "three" }, fake:worker(3).told)
+  end)
+
+  it("is not told again where it is the same", function()
+    local fake = fake_set.ready { workers = 1 }
+    for _, value in ipairs { "one", "one", "two", "two", "one" } do
+      fake.set:notify(value)
+    end
+    assert.same({ "one", "two", "one" }, fake:worker(1).told)
+  end)
+
+  it("is nothing as long as there is no value", function()
+    assert.is_nil(fake_set.ready():worker(1).told)
+  end)
+end)
+
 describe("A set whose workers were never ready", function()
   it("tries them again one after the other", function()
     local fake = fake_set.start { workers = 4 }
@@ -159,6 +221,15 @@ describe("A set whose workers were never ready", function()
     fake:worker(1):exit(104)
     assert.same({ true }, fake.over)
     assert.equal(1, fake:starts())
+  end)
+
+  it("does not give up where its files are watched: a reload may help", function()
+    local fake = fake_set.start { workers = 1, watch = true }
+    fake:worker(1):exit(104)
+    assert.same({}, fake.over)
+    operations.reload(fake.set, function() end)
+    fake:worker(2):become_ready()
+    assert.equal("2:1:ready", fake:shape())
   end)
 
   it("does not give up as long as another may still get ready", function()

@@ -94,9 +94,14 @@ local function is_starting(worker)
   return (worker.state == "none" or worker.state == "online") and not worker.exited_after_disconnect
 end
 
+-- Who has ended, and the program has not heard it: it may start another then.
+local function is_ending(worker)
+  return worker._is_gone
+end
+
 local function awaits_a_worker()
   for _, worker in pairs(M.workers) do
-    if is_starting(worker) then
+    if is_starting(worker) or is_ending(worker) then
       return true
     end
   end

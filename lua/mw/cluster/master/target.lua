@@ -2,8 +2,12 @@
 
 local M = {}
 
-local function is_text(value)
+local function is_bytes(value)
   return type(value) == "string"
+end
+
+local function is_text(value)
+  return is_bytes(value) and not value:find("\0", 1, true)
 end
 
 local function is_boolean(value)
@@ -24,7 +28,7 @@ local fields = {
   directory = is_text,
   fd = is_whole,
   ipv6_only = is_boolean,
-  path = is_text,
+  path = is_bytes, -- abstract names have a NUL byte
   port = is_port,
   readable_all = is_boolean,
   reuse_address = is_boolean,
@@ -33,6 +37,13 @@ local fields = {
 }
 
 local types = { udp4 = true, udp6 = true }
+
+local function is_place(what)
+  if what.type then
+    return types[what.type] and (what.fd or what.port and what.address)
+  end
+  return what.port or what.path or what.fd
+end
 
 --- What it says, without what is no part of that; nil where it is nonsense.
 ---@param message table
@@ -47,8 +58,7 @@ function M.of(message)
     end
     what[name] = value
   end
-  local is_place = what.port or what.path or what.fd
-  if not is_place or what.type and not types[what.type] or not is_whole(message.number) then
+  if not is_place(what) or not is_whole(message.number) then
     return nil
   end
   what.backlog = what.backlog or 511

@@ -1,0 +1,3 @@
+'use strict';
+process.on('message', (message) => process.send(message));
+process.send('up');

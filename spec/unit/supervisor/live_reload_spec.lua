@@ -1,0 +1,30 @@
+local live_reload = require "mw.supervisor.live_reload"
+
+describe("Reloads that changes ask for", function()
+  local pending, reload
+
+  before_each(function()
+    pending = {}
+    reload = live_reload.one_at_a_time(function(done)
+      pending[#pending + 1] = done
+    end)
+  end)
+
+  it("run one at a time, and once more for all that comes meanwhile", function()
+    for _ = 1, 5 do
+      reload()
+    end
+    assert.equal(1, #pending)
+    pending[1]()
+    assert.equal(2, #pending)
+    pending[2]()
+    assert.equal(2, #pending)
+  end)
+
+  it("begin anew after the end of the last", function()
+    reload()
+    pending[1]()
+    reload()
+    assert.equal(2, #pending)
+  end)
+end)
