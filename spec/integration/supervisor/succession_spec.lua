@@ -139,7 +139,9 @@ describe("A master that runs its file again", function()
     local second = first == "SIGTERM" and "SIGUSR2" or "SIGTERM"
     it(("ends all the same at %s and %s"):format(first, second), function()
       for wait = 0, 20, 2 do
-        local master = masters.start(serve)
+        local master = masters.start(serve .. [[
+          process.on("disconnect", function() mw.timers.set_timeout(print, 100, "ends") end)
+        ]])
         local workers = master:workers()
         master.child:kill(first)
         mw.sleep(wait)
@@ -175,6 +177,70 @@ describe("A master that runs its file again", function()
     master:wait_for("exit", 1)
     master:wait_for("ready", 3)
     master:stop()
+  end)
+
+  it("starts new workers from modules that are loaded anew", function()
+    local master = masters.start(serve, { preload = { "mw.http" } })
+    master:run_again()
+    process.kill(master.child.pid, "SIGTTIN")
+    master:wait_for("ready", 3)
+    assert.matches("from %d+", raw.request(master.port, "GET /"))
+    assert.equal(0, master:count "exit")
+    eventually(function()
+      return not proc.has_zombies(master.child.pid)
+    end)
+    master:stop()
+  end)
+
+  it("tells no worker again what the notifier has told", function()
+    local folder = scratch.new()
+    local path = folder:write("value", "one")
+    local master = masters.start(
+      [[
+        mw.supervisor.notified(function(value) print("told\t" .. value) end)
+        process.on("message", print)
+        process.send "ready"
+      ]],
+      { ready = "message", notifier = { file = path } }
+    )
+    master:wait_for("told", 2)
+    master:run_again()
+    folder:write("value", "two")
+    master:wait_for("told", 4)
+    assert.same({ 2, 2 }, {
+      select(2, master.printed():gsub("told\tone", "")),
+      select(2, master.printed():gsub("told\ttwo", "")),
+    })
+    master:stop()
+    folder:remove()
+  end)
+
+  it("has one process that notifies, as before", function()
+    local folder = scratch.new()
+    local script = folder:write("source.lua", [[
+      local mw = require "mw"
+      mw.process.send(mw.process.pid)
+      mw.timers.set_interval(function() end, 60000)
+    ]])
+    local master = masters.start(
+      [[
+        mw.supervisor.notified(function(value) print("told\t" .. value) end)
+        process.on("message", print)
+        process.send "ready"
+      ]],
+      { workers = 1, ready = "message", notifier = { script = script } }
+    )
+    master:wait_for("told", 1)
+    master:run_again()
+    master:wait_for("told", 2)
+    local first, second = master.printed():match "told\t(%d+).*told\t(%d+)"
+    eventually(function()
+      return not proc.is_alive(math.tointeger(tonumber(first)))
+    end)
+    assert.is_true(proc.is_alive(math.tointeger(tonumber(second))))
+    assert.equal(2, #master:workers())
+    master:stop()
+    folder:remove()
   end)
 
   it("opens no more descriptors each time", function()
