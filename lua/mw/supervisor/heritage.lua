@@ -9,6 +9,7 @@ local M = {}
 ---@class mw.SetHeritage plain values, which can be encoded; times are of a clock that both have
 ---@field wanted integer
 ---@field workers_option integer from which `wanted` has come, or been scaled away
+---@field reloads integer that wait
 ---@field slots table[]
 ---@field workers table[]
 ---@field backend table the backend's own
@@ -39,8 +40,8 @@ local function copy(from, to, fields)
   return to
 end
 
---- Whether a set can be handed on: no reload is under way, and every worker has
---- a process.
+--- Whether a set can be handed on: no reload has begun, and every worker has a
+--- process.
 ---@param set mw.WorkerSet
 ---@return boolean
 function M.is_calm(set)
@@ -49,7 +50,7 @@ function M.is_calm(set)
       return false
     end
   end
-  return not set.reload and not set.reloads[1]
+  return not set.reload
 end
 
 --- The backend's handles of all workers.
@@ -72,7 +73,8 @@ end
 ---@param set mw.WorkerSet
 ---@return mw.SetHeritage
 function M.of(set)
-  local from = copy(set, { workers_option = set.settings.workers, slots = {}, workers = {} }, set_fields)
+  local from = { workers_option = set.settings.workers, reloads = #set.reloads, slots = {}, workers = {} }
+  copy(set, from, set_fields)
   for index, slot in ipairs(set.slots) do
     from.slots[index] = copy(slot, { policy = slot.policy:heritage() }, slot_fields)
   end
@@ -110,6 +112,8 @@ local function adopt_worker(set, from)
   end
 end
 
+local function nothing() end
+
 --- Lets a new set go on with what another has handed on. How many workers are
 --- wanted is what its settings say, where that is another number than before.
 ---@param set mw.WorkerSet
@@ -125,6 +129,9 @@ function M.adopt(set, from)
   end
   for _, worker in ipairs(from.workers) do
     adopt_worker(set, worker)
+  end
+  for index = 1, from.reloads do
+    set.reloads[index] = { done = nothing }
   end
 end
 

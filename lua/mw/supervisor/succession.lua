@@ -149,6 +149,8 @@ local Succession = {}
 Succession.__index = Succession
 
 local function fail(self, why)
+  self.set.is_handing_on = false
+  self.set:reconcile()
   self.done(errors.new("ERR_SUPERVISOR_SUCCESSION", "ERR_SUPERVISOR_SUCCESSION: " .. why))
 end
 
@@ -173,6 +175,8 @@ local function try_again(self)
   if self.attempts == most_attempts then
     return fail(self, "there was always something under way between the master and its workers")
   end
+  self.set.is_handing_on = false
+  self.set:reconcile()
   self.set.clock:after(pause_time, function()
     self:wait()
   end)
@@ -208,6 +212,7 @@ end
 function Succession:wait()
   local set = self.set
   self.attempts = self.attempts + 1
+  set.is_handing_on = true
   set:wait_until(function()
     if set.is_stopping then
       return nil, errors.new("ERR_SUPERVISOR_STOPPED", "ERR_SUPERVISOR_STOPPED: the supervisor has stopped")

@@ -56,6 +56,7 @@ local states = require "mw.supervisor.states"
 ---@field reload table? the one that is under way
 ---@field notification string? the value that all workers have been told, in MessagePack
 ---@field is_stopping boolean
+---@field is_handing_on boolean? to the next image of the master: no reload begins, those that wait are for that
 local WorkerSet = {}
 WorkerSet.__index = WorkerSet
 

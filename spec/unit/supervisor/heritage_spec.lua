@@ -78,6 +78,20 @@ describe("A set of workers that goes on where another has been", function()
     assert.equal(5, fake_set.succeed(before, { workers = 5 }).set.wanted)
   end)
 
+  it("reloads as often as the other was still to", function()
+    local before = fake_set.ready { workers = 1 }
+    before.set.is_handing_on = true
+    require("mw.supervisor.operations").reload(before.set, function() end)
+    assert.is_nil(before.set.reload)
+    local fake = fake_set.succeed(before, { workers = 1 })
+    assert.equal("1:1:ready 2:1:starting", fake:shape())
+    fake:worker(2):become_ready()
+    fake:worker(1):exit(0)
+    assert.equal("2:1:ready", fake:shape())
+    assert.equal(2, fake.set.generation)
+    assert.is_nil(fake.set.reload)
+  end)
+
   it("reloads to a generation that none has had", function()
     local before = fake_set.ready { workers = 1 }
     before.set.last_generation = 7
