@@ -219,8 +219,7 @@ static bool run_worker_side(lua_State *L) {
 
 /* So is the next image of a master that has left its workers to it. */
 static bool run_heir_side(lua_State *L) {
-  return !getenv("MW_SUCCESSION") ||
-         run_module(L, "mw.supervisor.inheritance");
+  return !getenv("MW_SUCCESSION") || run_module(L, "mw.supervisor.inheritance");
 }
 
 static bool run_init(lua_State *L) {

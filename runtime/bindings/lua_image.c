@@ -48,8 +48,8 @@ static int image_replace(lua_State *L) {
   char **argv = push_texts(L, 2);
   char **env = push_texts(L, 3);
   const int *fds = push_fds(L, 4);
-  return mw_push_result(L,
-                      mw_image_replace(file, argv, env, fds, lua_rawlen(L, 4)));
+  return mw_push_result(
+      L, mw_image_replace(file, argv, env, fds, lua_rawlen(L, 4)));
 }
 
 int luaopen_mw_core_image(lua_State *L) {
