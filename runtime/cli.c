@@ -217,6 +217,11 @@ static bool run_worker_side(lua_State *L) {
          (!getenv("MW_SUPERVISED") || run_module(L, "mw.supervisor.inside"));
 }
 
+/* So is the next image of a master that has left its workers to it. */
+static bool run_heir_side(lua_State *L) {
+  return !getenv("MW_SUCCESSION") || run_module(L, "mw.supervisor.inheritance");
+}
+
 static bool run_init(lua_State *L) {
   const char *name = "=LUA_INIT_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR;
   const char *code = getenv(name + 1);
@@ -293,7 +298,7 @@ static enum mw_cli_outcome run_repl(lua_State *L) {
 
 static enum mw_cli_outcome run_all(lua_State *L, const struct options *options,
                                    int argc, char **argv) {
-  if (options->in_cluster && !run_worker_side(L))
+  if ((options->in_cluster && !run_worker_side(L)) || !run_heir_side(L))
     return MW_CLI_FAIL;
   if (options->workers || options->watch)
     return run_master(L, options, argc, argv) ? MW_CLI_RUN : MW_CLI_FAIL;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,11 @@ int mw_fd_pipe(int fds[2]) {
 int mw_fd_socketpair(int fds[2]) {
   int type = SOCK_STREAM | SOCK_CLOEXEC;
   return socketpair(AF_UNIX, type, 0, fds) == 0 ? 0 : -errno;
+}
+
+int mw_fd_memory(const char *name) {
+  int fd = memfd_create(name, MFD_CLOEXEC);
+  return fd == -1 ? -errno : fd;
 }
 
 int mw_fd_close(int fd) {

@@ -30,6 +30,12 @@ int mw_fd_pipe(int fds[2]);
 /** Makes a pair of connected stream sockets (socketpair(2), AF_UNIX). */
 int mw_fd_socketpair(int fds[2]);
 
+/**
+ * Makes a file that lies in memory and has no path (memfd_create(2)); `name` is
+ * for who looks into /proc.
+ */
+int mw_fd_memory(const char *name);
+
 /** Closes a descriptor; interrupted is closed too (close(2), Linux). */
 int mw_fd_close(int fd);
 

@@ -369,6 +369,38 @@ static int channel_read_stop(lua_State *L) {
   return 0;
 }
 
+/* unread() -> bytes | nil, errname: what has come and is no message yet. */
+static int channel_unread(lua_State *L) {
+  struct mw_channel *channel = open_channel(L);
+  const char *bytes;
+  if (!channel)
+    return 2;
+  ptrdiff_t length = mw_channel_unread(channel, &bytes);
+  if (length < 0)
+    return mw_push_failure(L, (int)length);
+  lua_pushlstring(L, bytes, (size_t)length);
+  return 1;
+}
+
+/* preload(bytes) -> true | nil, errname: comes before all that is read. */
+static int channel_preload(lua_State *L) {
+  struct mw_channel *channel = open_channel(L);
+  size_t length;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  if (!channel)
+    return 2;
+  return mw_push_result(L, mw_channel_preload(channel, bytes, length));
+}
+
+/* fileno() -> fd | nil, errname */
+static int channel_fileno(lua_State *L) {
+  struct mw_channel *channel = open_channel(L);
+  if (!channel)
+    return 2;
+  lua_pushinteger(L, mw_channel_fd(channel));
+  return 1;
+}
+
 static int channel_ref(lua_State *L) {
   struct mw_channel *channel = open_channel(L);
   if (channel)
@@ -477,6 +509,9 @@ static void open_type(lua_State *L) {
       {"want_sent", channel_want_sent},
       {"read_start", channel_read_start},
       {"read_stop", channel_read_stop},
+      {"unread", channel_unread},
+      {"preload", channel_preload},
+      {"fileno", channel_fileno},
       {"ref", channel_ref},
       {"unref", channel_unref},
       {"sent", channel_sent},

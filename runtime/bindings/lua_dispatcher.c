@@ -89,6 +89,15 @@ static int outlet_pending(lua_State *L) {
   return 1;
 }
 
+/* fileno() -> fd | nil: see mw_outlet_fd(). */
+static int outlet_fileno(lua_State *L) {
+  struct outlet_box *box = check_outlet(L, 1);
+  if (!box->outlet)
+    return 0;
+  lua_pushinteger(L, mw_outlet_fd(box->outlet));
+  return 1;
+}
+
 static void close_outlet(void *object) {
   struct outlet_box *box = object;
   if (box->outlet)
@@ -222,6 +231,14 @@ static int dispatcher_set_paused(lua_State *L) {
   return 0;
 }
 
+/* waiting() -> connections that no worker has */
+static int dispatcher_waiting(lua_State *L) {
+  struct dispatcher_box *box = check_dispatcher(L);
+  size_t waiting = box->dispatcher ? mw_dispatcher_waiting(box->dispatcher) : 0;
+  lua_pushinteger(L, (lua_Integer)waiting);
+  return 1;
+}
+
 static void close_dispatcher(void *object) {
   struct dispatcher_box *box = object;
   if (box->dispatcher)
@@ -273,6 +290,7 @@ int luaopen_mw_core_dispatcher(lua_State *L) {
   static const luaL_Reg outlet_methods[] = {
       {"set_active", outlet_set_active},
       {"pending", outlet_pending},
+      {"fileno", outlet_fileno},
       {"close", outlet_close},
       {NULL, NULL},
   };
@@ -280,6 +298,7 @@ int luaopen_mw_core_dispatcher(lua_State *L) {
       {"add", dispatcher_add},
       {"remove", dispatcher_remove},
       {"set_paused", dispatcher_set_paused},
+      {"waiting", dispatcher_waiting},
       {"close", dispatcher_close},
       {NULL, NULL},
   };

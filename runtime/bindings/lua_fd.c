@@ -68,6 +68,11 @@ static int fd_dup(lua_State *L) {
   return push_number(L, mw_fd_dup(check_fd(L, 1)));
 }
 
+/* memory(name) -> fd of a file without a path | nil, errname */
+static int fd_memory(lua_State *L) {
+  return push_number(L, mw_fd_memory(luaL_checkstring(L, 1)));
+}
+
 /* access_mode(fd) -> 0 (read), 1 (write), 2 (both) | nil, errname */
 static int fd_access_mode(lua_State *L) {
   return push_number(L, mw_fd_access_mode(check_fd(L, 1)));
@@ -173,6 +178,7 @@ int luaopen_mw_core_fd(lua_State *L) {
       {"close", fd_close},
       {"write_all", fd_write_all},
       {"dup", fd_dup},
+      {"memory", fd_memory},
       {"access_mode", fd_access_mode},
       {"set_nonblocking", fd_set_nonblocking},
       {"at_end", fd_at_end},

@@ -153,6 +153,23 @@ static int process_spawn(lua_State *L) {
   return 3;
 }
 
+/* adopt(pid, on_exit) -> child | nil, errname: one of ours that was started
+   elsewhere. */
+static int process_adopt(lua_State *L) {
+  lua_Integer pid = luaL_checkinteger(L, 1);
+  struct mw_reaper *reaper = reaper_box(L)->reaper;
+  luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "no pid of a child");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  struct child_box *box = push_child(L, 2);
+  int rc = -ECANCELED;
+  if (reaper != NULL)
+    rc = mw_reaper_watch(reaper, &box->child, (pid_t)pid);
+  if (rc == 0)
+    return 1;
+  leave_live(L, box);
+  return mw_push_failure(L, rc);
+}
+
 static struct mw_child *check_child(lua_State *L) {
   struct child_box *box = luaL_checkudata(L, 1, CHILD_TYPE);
   return &box->child;
@@ -419,6 +436,7 @@ static int process_set_parent_death_grace(lua_State *L) {
 
 int luaopen_mw_core_process(lua_State *L) {
   static const luaL_Reg functions[] = {
+      {"adopt", process_adopt},
       {"spawn", process_spawn},
       {"spawn_sync", process_spawn_sync},
       {"kill_tree", process_kill_tree},

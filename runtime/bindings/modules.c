@@ -10,6 +10,7 @@
 #include "bindings/lua_fd.h"
 #include "bindings/lua_fork_server.h"
 #include "bindings/lua_http.h"
+#include "bindings/lua_image.h"
 #include "bindings/lua_intake.h"
 #include "bindings/lua_json.h"
 #include "bindings/lua_loop.h"
@@ -38,6 +39,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.fd", luaopen_mw_core_fd},
       {"mw.core.fork_server", luaopen_mw_core_fork_server},
       {"mw.core.http", luaopen_mw_core_http},
+      {"mw.core.image", luaopen_mw_core_image},
       {"mw.core.intake", luaopen_mw_core_intake},
       {"mw.core.json", luaopen_mw_core_json},
       {"mw.core.loop", luaopen_mw_core_loop},

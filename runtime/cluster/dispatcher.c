@@ -306,6 +306,10 @@ void mw_dispatcher_set_paused(struct mw_dispatcher *dispatcher, bool paused) {
   update(dispatcher);
 }
 
+size_t mw_dispatcher_waiting(const struct mw_dispatcher *dispatcher) {
+  return dispatcher->waiting_count;
+}
+
 static void remove_member(struct mw_member *member) {
   mw_list_remove(&member->of_dispatcher);
   mw_list_remove(&member->of_outlet);

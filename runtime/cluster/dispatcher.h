@@ -48,6 +48,9 @@ int mw_dispatcher_open(uv_loop_t *loop, int fd, uint32_t key,
 /** Accepts nothing for now, or again; what it has it still passes on. */
 void mw_dispatcher_set_paused(struct mw_dispatcher *dispatcher, bool paused);
 
+/** How many connections it has, and no worker. */
+size_t mw_dispatcher_waiting(const struct mw_dispatcher *dispatcher);
+
 /** A worker serves it from now on. Harmless where it does already. */
 int mw_dispatcher_add(struct mw_dispatcher *dispatcher,
                       struct mw_outlet *outlet, unsigned slot);

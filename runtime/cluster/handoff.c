@@ -93,11 +93,19 @@ int mw_handoff_send_board(int fd, struct mw_board **board) {
   return error;
 }
 
-static int map_board(const struct mw_handoff *handoff,
-                     struct mw_board **board) {
-  bool is_sound = handoff->count == 1 && handoff->fds[0] >= 0 &&
-                  handoff->records[0].key == BOARD_KEY;
-  return is_sound ? mw_board_map(handoff->fds[0], board) : UV_EPROTO;
+bool mw_handoff_has_board(const struct mw_handoff *handoff) {
+  return handoff->count == 1 && handoff->records[0].key == BOARD_KEY;
+}
+
+int mw_handoff_take_board(const struct mw_handoff *handoff,
+                          struct mw_board **board) {
+  int error = UV_EPROTO;
+  if (mw_handoff_has_board(handoff) && handoff->fds[0] >= 0)
+    error = mw_board_map(handoff->fds[0], board);
+  for (size_t i = 0; i < handoff->count; i++)
+    if (handoff->fds[i] >= 0)
+      mw_fd_close(handoff->fds[i]);
+  return error;
 }
 
 int mw_handoff_receive_board(int fd, struct mw_board **board) {
@@ -105,11 +113,7 @@ int mw_handoff_receive_board(int fd, struct mw_board **board) {
   int count = mw_handoff_receive(fd, &handoff);
   if (count <= 0)
     return count < 0 ? count : UV_EPROTO;
-  int error = map_board(&handoff, board);
-  for (int i = 0; i < count; i++)
-    if (handoff.fds[i] >= 0)
-      mw_fd_close(handoff.fds[i]);
-  return error;
+  return mw_handoff_take_board(&handoff, board);
 }
 
 /* Where there is no room, enough of them wait already. */

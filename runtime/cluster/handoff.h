@@ -8,6 +8,7 @@
 #ifndef MW_CLUSTER_HANDOFF_H
 #define MW_CLUSTER_HANDOFF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,11 +31,19 @@ struct mw_handoff {
 /** Makes the two ends, close-on-exec and non-blocking. */
 int mw_handoff_pair(int fds[2]);
 
-/** Makes the board of a way and sends it, before all else. */
+/** Makes the board of a way and sends it, before all else; another one once
+ * another image of the master goes on with the way. */
 int mw_handoff_send_board(int fd, struct mw_board **board);
 
 /** Receives it. UV_EPROTO where it is not there. */
 int mw_handoff_receive_board(int fd, struct mw_board **board);
+
+/** Whether a packet is none of connections but another board. */
+bool mw_handoff_has_board(const struct mw_handoff *handoff);
+
+/** Maps it, and closes what has come with it. */
+int mw_handoff_take_board(const struct mw_handoff *handoff,
+                          struct mw_board **board);
 
 /** Sends a packet; the descriptors stay the caller's. UV_EAGAIN: no room. */
 int mw_handoff_send(int fd, const struct mw_handoff *handoff);

@@ -1,6 +1,7 @@
 #include "cluster/intake.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "base/list.h"
@@ -198,12 +199,32 @@ static void end(struct mw_intake *intake) {
   intake->events->on_end(intake->user);
 }
 
+/* Another image of the master goes on with the way: on the board that it knows
+   is said what follows. Without that the way is of no use, and the master is to
+   hear so. */
+static void change_board(struct mw_intake *intake) {
+  struct mw_board *board;
+  int error = mw_handoff_take_board(&intake->handoff, &board);
+  intake->handoff.count = 0;
+  if (error) {
+    shutdown(intake->fd, SHUT_RDWR);
+    return;
+  }
+  mw_board_unmap(intake->board);
+  intake->board = board;
+  mw_board_set_open(board, intake->open);
+}
+
 static void receive(struct mw_intake *intake) {
   int count = mw_handoff_receive(intake->fd, &intake->handoff);
   if (count == UV_EAGAIN)
     return;
   if (count <= 0) {
     end(intake);
+    return;
+  }
+  if (mw_handoff_has_board(&intake->handoff)) {
+    change_board(intake);
     return;
   }
   judge(intake);

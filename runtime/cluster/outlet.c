@@ -77,6 +77,10 @@ size_t mw_outlet_load(const struct mw_outlet *outlet) {
   return outlet->pending + mw_board_open(outlet->board);
 }
 
+int mw_outlet_fd(const struct mw_outlet *outlet) {
+  return outlet->fd;
+}
+
 void *mw_outlet_user(const struct mw_outlet *outlet) {
   return outlet->user;
 }

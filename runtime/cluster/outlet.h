@@ -76,6 +76,10 @@ void mw_outlet_hurry(struct mw_outlet *outlet);
 /** Sends what is queued. */
 void mw_outlet_flush(struct mw_outlet *outlet);
 
+/** The descriptor, for who hands the way on to another image of the master; no
+ * connection may be pending. */
+int mw_outlet_fd(const struct mw_outlet *outlet);
+
 /** What was given at mw_outlet_open(). */
 void *mw_outlet_user(const struct mw_outlet *outlet);
 

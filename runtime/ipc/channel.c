@@ -456,6 +456,20 @@ void mw_channel_read_stop(struct mw_channel *channel) {
   update_handles(channel);
 }
 
+ptrdiff_t mw_channel_unread(const struct mw_channel *channel,
+                            const char **bytes) {
+  for (size_t i = 0; i < channel->in_fds.count; i++)
+    if (fd_at(channel, i) != MW_FDS_LOST)
+      return UV_EAGAIN;
+  *bytes = channel->in.bytes;
+  return (ptrdiff_t)channel->in.length;
+}
+
+int mw_channel_preload(struct mw_channel *channel, const char *bytes,
+                       size_t length) {
+  return mw_buffer_append(&channel->in, bytes, length) ? 0 : UV_ENOMEM;
+}
+
 void mw_channel_set_referenced(struct mw_channel *channel, bool referenced) {
   channel->referenced = referenced;
   update_handles(channel);

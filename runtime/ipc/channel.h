@@ -10,6 +10,7 @@
 #define MW_IPC_CHANNEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -81,6 +82,17 @@ void mw_channel_read_start(struct mw_channel *channel);
 
 /** Lets no frame come for now; what has come stays. */
 void mw_channel_read_stop(struct mw_channel *channel);
+
+/**
+ * What has come and is no frame that was told of: `*bytes`, good until the next
+ * call, and how many. UV_EAGAIN where descriptors have come with them.
+ */
+ptrdiff_t mw_channel_unread(const struct mw_channel *channel,
+                            const char **bytes);
+
+/** Takes bytes for the first that have come, before anything is read. */
+int mw_channel_preload(struct mw_channel *channel, const char *bytes,
+                       size_t length);
 
 /** Whether an open channel keeps the loop alive; unsent bytes always do. */
 void mw_channel_set_referenced(struct mw_channel *channel, bool referenced);

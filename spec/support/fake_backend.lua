@@ -50,6 +50,23 @@ function FakeBackend:start(slot, generation, report)
   return worker
 end
 
+function FakeBackend:heritage(handles)
+  return { count = #handles, last_id = #self.started }
+end
+
+function FakeBackend:adopt(from)
+  self.adopted = from
+  for id = 1, from.last_id do
+    self.started[id] = setmetatable({ id = id, ended = true }, FakeWorker)
+  end
+end
+
+function FakeBackend:resume(id, report)
+  local worker = { id = id, pid = 1000 + id, report = report }
+  self.started[id] = setmetatable(worker, FakeWorker)
+  return worker
+end
+
 function FakeBackend.activate(_, worker)
   worker.active = true
 end

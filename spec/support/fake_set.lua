@@ -3,6 +3,8 @@
 local FakeBackend = require "spec.support.fake_backend"
 local FakeClock = require "spec.support.fake_clock"
 local WorkerSet = require "mw.supervisor.worker_set"
+local heritage = require "mw.supervisor.heritage"
+local msgpack = require "mw.msgpack"
 
 local defaults = {
   workers = 2,
@@ -26,10 +28,7 @@ local M = {}
 local FakeSet = {}
 FakeSet.__index = FakeSet
 
---- Makes a set and starts its workers, which are not ready yet.
----@param opts? table settings other than the defaults
----@return spec.FakeSet
-function M.start(opts)
+local function new(opts, clock)
   local settings = {}
   for _, source in ipairs { defaults, opts or {} } do
     for key, value in pairs(source) do
@@ -37,7 +36,7 @@ function M.start(opts)
     end
   end
   local self = setmetatable({ events = {}, log = {}, records = {}, over = {} }, FakeSet)
-  self.clock, self.backend = FakeClock.new(), FakeBackend.new()
+  self.clock, self.backend = clock, FakeBackend.new()
   self.set = WorkerSet.new(settings, {
     clock = self.clock,
     backend = self.backend,
@@ -57,11 +56,33 @@ function M.start(opts)
       table.insert(self.over, has_given_up)
     end,
   })
+  return self
+end
+
+--- Makes a set and starts its workers, which are not ready yet.
+---@param opts? table settings other than the defaults
+---@return spec.FakeSet
+function M.start(opts)
+  local self = new(opts, FakeClock.new())
   self.set:reconcile()
   return self
 end
 
---- The same with all workers ready.
+--- A set that goes on where another has been, of which nothing happens any more.
+---@param before spec.FakeSet
+---@param opts? table settings
+---@return spec.FakeSet
+function M.succeed(before, opts)
+  local from = msgpack.decode(msgpack.encode(heritage.of(before.set)))
+  local clock = FakeClock.new()
+  clock:skip(before.clock:now() - clock:now())
+  local self = new(opts, clock)
+  heritage.adopt(self.set, from)
+  self.set:reconcile()
+  return self
+end
+
+--- A set whose workers are all ready.
 ---@param opts? table
 ---@return spec.FakeSet
 function M.ready(opts)

@@ -48,6 +48,36 @@ function M.is_alive(pid)
   return stat ~= nil and stat.state ~= "Z" and stat.state ~= "X"
 end
 
+local function all_children(pid)
+  return (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch "%d+"
+end
+
+--- The pids of the processes that this one has started and that run.
+---@param pid integer
+---@return integer[]
+function M.children(pid)
+  local pids = {}
+  for name in all_children(pid) do
+    local child = math.tointeger(name)
+    pids[#pids + 1] = M.is_alive(child) and child or nil
+  end
+  table.sort(pids)
+  return pids
+end
+
+--- Whether one of them has ended, and waits to be reaped.
+---@param pid integer
+---@return boolean
+function M.has_zombies(pid)
+  for name in all_children(pid) do
+    local stat = M.stat(math.tointeger(name))
+    if stat and stat.state == "Z" then
+      return true
+    end
+  end
+  return false
+end
+
 --- The pids of all processes that run with these bytes in their environment.
 ---@param text string
 ---@return integer[]

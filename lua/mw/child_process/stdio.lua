@@ -258,11 +258,11 @@ local sides = {
 }
 
 --- Makes the streams on our ends of the pipes, by descriptor number.
----@param slots mw.StdioSlot[]
+---@param slots table<integer, mw.StdioSlot>
 ---@return table<integer, mw.HandleStream>
 function M.streams(slots)
   local streams = {}
-  for index, here in ipairs(slots) do
+  for index, here in pairs(slots) do
     if here.kind == "pipe" then
       local handle = uv.new_pipe(false)
       assert(handle:open(here.our_end))

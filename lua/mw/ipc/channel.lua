@@ -213,10 +213,11 @@ local function callbacks_of(self)
   }
 end
 
---- Opens the end that a descriptor is.
+--- Opens the end that a descriptor is. `unread` comes before all that is read
+--- from it.
 ---@param descriptor integer the channel's from then on
 ---@param owner mw.Emitter
----@param opts? { serialization?: "msgpack"|"json", max_backlog?: integer, exit_flush_timeout?: integer }
+---@param opts? { serialization?: "msgpack"|"json", max_backlog?: integer, exit_flush_timeout?: integer, unread?: string }
 ---@return mw.Channel
 function Channel.open(descriptor, owner, opts)
   opts = opts or {}
@@ -225,6 +226,9 @@ function Channel.open(descriptor, owner, opts)
   self.as_text = serialization == "json"
   self._sender = Sender.new(self, opts.max_backlog)
   self._core = assert(core.open(descriptor, serialization, callbacks_of(self), self._sender))
+  if opts.unread then
+    assert(self._core:preload(opts.unread))
+  end
   self._sender:start(self._core)
   self._receiver = Receiver.new(self, self._core)
   self.post = self._core:poster()
@@ -282,6 +286,34 @@ function Channel:disconnect()
   return true
 end
 
+---@class mw.ChannelHeritage options of open(), for the next image of this process
+---@field fd integer
+---@field unread string? the beginning of a message
+---@field serialization "msgpack"|"json"
+---@field max_backlog integer
+
+--- Whether all that was sent has gone out and all that has come was told: what
+--- is left is the kernel's, or the beginning of a message.
+---@return boolean
+function Channel:is_quiet()
+  return not self._disconnecting
+    and self._sender:is_over()
+    and self._receiver:is_quiet()
+    and self._core:unread() ~= nil
+end
+
+--- What goes on with it needs, where it is quiet.
+---@return mw.ChannelHeritage
+function Channel:heritage()
+  local unread = self._core:unread()
+  return {
+    fd = self._core:fileno(),
+    unread = unread ~= "" and unread or nil,
+    serialization = self.as_text and "json" or "msgpack",
+    max_backlog = self._sender.max_backlog,
+  }
+end
+
 --- The variables that tell a child about its end.
 ---@param descriptor integer the child's
 ---@param opts { serialization?: "msgpack"|"json", exit_flush_timeout?: integer }
@@ -297,6 +329,15 @@ function Channel.variables(descriptor, opts)
     NODE_CHANNEL_FD = false,
     NODE_CHANNEL_SERIALIZATION_MODE = false,
   }
+end
+
+--- The variables by which the next image of this process finds its own end, as
+--- we have found it.
+---@return table<string, string|false>
+function Channel:variables_of_heir()
+  local from = self:heritage()
+  from.exit_flush_timeout = exit.flush_timeout
+  return Channel.variables(from.fd, from)
 end
 
 --- Lets the channel keep the loop alive, whoever listens.

@@ -67,6 +67,12 @@ function Receiver:listeners_changed()
   end
 end
 
+--- Whether nothing waits for a listener, and no acknowledgement is due.
+---@return boolean
+function Receiver:is_quiet()
+  return self._inbox.count == 0 and not self._first_due
+end
+
 --- Takes all that is still to come, listener or not: the peer has ended, and
 --- the channel is to reach its end.
 function Receiver:read_to_end()

@@ -65,4 +65,12 @@ M._bind_listener = listener.bind
 ---@type fun(handle: any, leaves_path: boolean?)
 M._close_listener = listener.close
 
+--- The path that was made for it, for who goes on with the descriptor.
+---@type fun(handle: userdata): string?
+M._listener_path = listener.path_of
+
+--- Goes on with a descriptor that was bound before this image ran.
+---@type fun(fd: integer, path: string?): userdata
+M._adopt_listener = listener.adopt
+
 return M

@@ -83,6 +83,23 @@ function M.close(handle, leaves_path)
   handle:close()
 end
 
+--- The path that was made for a handle; nil where none was.
+---@param handle userdata
+---@return string?
+function M.path_of(handle)
+  return made[handle]
+end
+
+--- Makes a handle of what an earlier image of this process has bound.
+---@param fd integer
+---@param path? string that was made for it
+---@return userdata handle
+function M.adopt(fd, path)
+  local handle = assert(native.open(fd))
+  made[handle] = path
+  return handle
+end
+
 -- By its path: a socket knows the name that it was bound by, which may be
 -- another. Everybody may do what its owner gets in addition.
 local function set_mode(handle, what)

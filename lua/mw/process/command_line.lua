@@ -5,11 +5,20 @@
 local start = require "mw.start"
 local uv = require "luv"
 
-local M = {}
+local M = {
+  --- Where we were started.
+  ---@type string?
+  directory = nil,
+  --- Our whole command line, beginning with the name that we were called by.
+  ---@type string[]
+  words = {},
+}
 
 -- Without "." and "..", and without asking the file system (Node:
 -- path.resolve).
-local function absolute(path)
+---@param path string
+---@return string
+function M.absolute(path)
   local directory = path:sub(1, 1) ~= "/" and uv.cwd() or ""
   local parts = {}
   for part in (directory .. "/" .. path):gmatch "[^/]+" do
@@ -24,10 +33,20 @@ end
 
 local has_script, script
 
--- At the start: the working directory may change. "-" is standard input.
+local function all_words()
+  local first = 0
+  while arg and arg[first - 1] do
+    first = first - 1
+  end
+  return table.move(arg or {}, first, #(arg or {}), 1, {})
+end
+
+-- At the start: the working directory may change, and `arg` is the program's.
+-- "-" is standard input.
 start.run(function()
   has_script = arg ~= nil and arg[-1] ~= nil
-  script = has_script and (arg[0] == "-" and "-" or absolute(arg[0]))
+  script = has_script and (arg[0] == "-" and "-" or M.absolute(arg[0]))
+  M.directory, M.words = uv.cwd(), all_words()
 end)
 
 --- The executable, the script (an absolute path), its arguments.

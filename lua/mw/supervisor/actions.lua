@@ -15,9 +15,7 @@ local function begin_stopping(set, worker)
   if worker.state == "gone" then
     return
   end
-  worker:set_timer(set.clock:after(set.settings.graceful_timeout, function()
-    set:signal(worker, "overdue")
-  end))
+  set:limit_time(worker, set.settings.graceful_timeout, "overdue")
 end
 
 function M.tell_online(set, worker)

@@ -39,7 +39,7 @@ function ClusterBackend.new(settings, clock)
   return setmetatable({ _settings = settings, _clock = clock }, ClusterBackend)
 end
 
-local function fork(settings, slot)
+local function set_up(settings)
   cluster.setup_master {
     exec = settings.script,
     args = settings.args,
@@ -47,11 +47,22 @@ local function fork(settings, slot)
     scheduling_policy = settings.scheduling_policy,
     stdio = { "ignore", "pipe", "pipe", "ipc", "pipe" },
   }
+end
+
+local function fork(settings, slot)
+  set_up(settings)
   return cluster._fork({ MW_SUPERVISED = inside.variable(settings, report_descriptor) }, slot)
 end
 
 local function write(stream, text)
   process[stream]:write(text)
+end
+
+-- A worker of an earlier image of the master may have closed its end.
+local function follow_stream(stream, take)
+  if stream then
+    stream:on("data", take)
+  end
 end
 
 local function follow_output(self, handle)
@@ -65,7 +76,7 @@ local function follow_output(self, handle)
     end,
   })
   for _, stream in ipairs { "stdout", "stderr" } do
-    child[stream]:on("data", function(piece)
+    follow_stream(child[stream], function(piece)
       handle.output:push(stream, piece)
     end)
   end
@@ -76,7 +87,7 @@ local function follow_reports(self, handle)
   handle.tracer = Tracer.new(function()
     child:kill(watchdog.signal)
   end, self._clock)
-  child.stdio[report_descriptor]:on("data", function(piece)
+  follow_stream(child.stdio[report_descriptor], function(piece)
     handle.tracer:push(piece)
   end)
 end
@@ -111,12 +122,15 @@ end
 
 local function follow_worker(handle, report)
   local worker = handle.worker
-  worker.process.channel:on_command("NODE_SUPERVISOR", function(envelope)
-    local act = acts[envelope.act]
-    if act then
-      act(handle, report, envelope)
-    end
-  end)
+  local channel = worker.process.channel
+  if channel then
+    channel:on_command("NODE_SUPERVISOR", function(envelope)
+      local act = acts[envelope.act]
+      if act then
+        act(handle, report, envelope)
+      end
+    end)
+  end
   for _, event in ipairs { "online", "listening", "message" } do
     worker:on(event, function(value)
       report(event, value)
@@ -159,21 +173,106 @@ local function follow_end(self, handle, report)
   end)
 end
 
----@return mw.ClusterHandle
-function ClusterBackend:start(slot, _, report)
-  local worker = fork(self._settings, slot)
-  local handle = { id = worker.id, slot = slot, pid = worker.process.pid, worker = worker }
-  -- Workers that share memory would count it each.
-  handle.measure = self._settings.preload and memory.pss or memory.rss
+local function handle_of(self, worker)
+  return {
+    id = worker.id,
+    slot = worker.slot,
+    pid = worker.process.pid,
+    worker = worker,
+    -- Workers that share memory would count it each.
+    measure = self._settings.preload and memory.pss or memory.rss,
+  }
+end
+
+local function follow(self, handle, report)
   if handle.pid then
-    listeners.set_active(worker, false)
     follow_output(self, handle)
     follow_reports(self, handle)
     follow_worker(handle, report)
   end
   follow_end(self, handle, report)
+end
+
+---@return mw.ClusterHandle
+function ClusterBackend:start(slot, _, report)
+  local worker = fork(self._settings, slot)
+  local handle = handle_of(self, worker)
+  if handle.pid then
+    listeners.set_active(worker, false)
+  end
+  follow(self, handle, report)
   return handle
 end
+
+-- The next image ------------------------------------------------------------------
+
+--- Lets nothing new begin between the master and its workers, or again.
+---@param paused boolean
+function ClusterBackend.set_paused(_, paused)
+  cluster._set_paused(paused)
+end
+
+--- Whether nothing is under way between the master and its workers.
+---@param handles mw.ClusterHandle[] those that it has started
+function ClusterBackend.is_quiet(_, handles)
+  for _, handle in ipairs(handles) do
+    if handle.tracer:is_asking() then
+      return false
+    end
+  end
+  return cluster._is_quiet()
+end
+
+--- Whether there are others in the cluster, of whom nobody here would know.
+---@param handles mw.ClusterHandle[]
+function ClusterBackend.has_strangers(_, handles)
+  local count = 0
+  for _ in pairs(cluster.workers) do
+    count = count + 1
+  end
+  return count > #handles
+end
+
+---@class mw.BackendHeritage
+---@field cluster mw.ClusterHeritage
+---@field handles table<integer, table> by the worker's id
+
+---@param handles mw.ClusterHandle[]
+---@return mw.BackendHeritage
+function ClusterBackend.heritage(_, handles)
+  local from = { cluster = cluster._heritage(), handles = {} }
+  for _, handle in ipairs(handles) do
+    from.handles[handle.id] = {
+      output = handle.output:heritage(),
+      tracer = handle.tracer:heritage(),
+      is_asked = handle.is_asked == true,
+    }
+  end
+  return from
+end
+
+--- Goes on with all that an earlier image of the master has had.
+---@param from mw.BackendHeritage
+function ClusterBackend:adopt(from)
+  set_up(self._settings)
+  cluster._adopt(from.cluster)
+  self._adopted = from.handles
+end
+
+--- The handle of a worker that was adopted; `report` is told of it from now on.
+---@param id integer
+---@param report fun(event: string, ...: any)
+---@return mw.ClusterHandle
+function ClusterBackend:resume(id, report)
+  local handle, from = handle_of(self, cluster.workers[id]), self._adopted[id]
+  handle.is_asked = from.is_asked
+  follow(self, handle, report)
+  handle.output:adopt(from.output)
+  handle.tracer:adopt(from.tracer)
+  return handle
+end
+
+-- Orders -----------------------------------------------------------------------
 
 function ClusterBackend.activate(_, handle)
   listeners.set_active(handle.worker, true)

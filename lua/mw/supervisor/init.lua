@@ -6,6 +6,9 @@ local cluster = require "mw.cluster"
 local crash_record = require "mw.supervisor.crash_record"
 local emitter = require "mw.emitter"
 local errors = require "mw.error"
+local heritage = require "mw.supervisor.heritage"
+local image = require "mw.core.image"
+local inheritance = require "mw.supervisor.inheritance"
 local msgpack = require "mw.msgpack"
 local notifications = require "mw.supervisor.notifications"
 local operations = require "mw.supervisor.operations"
@@ -13,12 +16,14 @@ local options = require "mw.options"
 local process = require "mw.process"
 local settings = require "mw.supervisor.settings"
 local signals = require "mw.supervisor.signals"
+local succession = require "mw.supervisor.succession"
 local task = require "mw.task"
 local tick = require "mw.tick"
 local timers = require "mw.timers"
 
 ---@class mw.Supervisor: mw.Emitter
 ---@field private _set mw.WorkerSet
+---@field private _has_successor boolean? the next image of this process waits until it can run
 local Supervisor = emitter.class "mw.supervisor"
 
 local clock = {}
@@ -165,7 +170,13 @@ function M.start(opts)
       over(self, has_given_up)
     end,
   })
+  local from = inheritance.take()
+  if from then
+    heritage.adopt(self._set, from)
+    log(("the master runs anew, with %d workers of before"):format(#from.workers))
+  end
   self._stop_following = signals.follow(self)
+  image.hold_signals(false)
   start_sources(self, all)
   self._set:reconcile()
   return self
@@ -222,6 +233,31 @@ end
 ---@return true
 function Supervisor:stop(callback)
   return answer(self, "the workers' end", callback, "stop")
+end
+
+-- Processes that the next image starts anew.
+local function helpers_of(self)
+  local pids = {}
+  for _, source in ipairs(self._sources) do
+    pids[#pids + 1] = source.pid and source:pid()
+  end
+  return pids
+end
+
+--- Runs the file of this process again, in the same process: the workers stay,
+--- also where that fails. What else the script has is closed.
+function Supervisor:_run_again()
+  if self._has_successor then
+    return
+  end
+  self._has_successor = true
+  local function helpers()
+    return helpers_of(self)
+  end
+  succession.begin(self._set, helpers, function(err)
+    self._has_successor = false
+    log(tostring(err))
+  end)
 end
 
 --- Tells all workers a value, and those to come; they hear it by

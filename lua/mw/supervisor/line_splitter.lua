@@ -45,6 +45,12 @@ function LineSplitter:push(piece)
   keep(self, piece:sub(first))
 end
 
+--- The beginning of a line.
+---@return string
+function LineSplitter:rest()
+  return table.concat(self._pieces)
+end
+
 --- Gives what has no line end: nothing follows.
 function LineSplitter:finish()
   if self._length > 0 then

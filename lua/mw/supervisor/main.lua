@@ -4,6 +4,7 @@
 local cluster = require "mw.cluster"
 local json = require "mw.json"
 local process = require "mw.process"
+local succession = require "mw.supervisor.succession"
 local supervisor = require "mw.supervisor"
 
 local M = {}
@@ -22,6 +23,7 @@ end
 local function environment_options()
   local text = process.env[variable]
   process.env[variable] = nil
+  succession.keep_variable(variable, text)
   local ok, opts = pcall(json.decode, text or "{}")
   if not ok or type(opts) ~= "table" then
     fail("%s: a JSON object expected, got %s", variable, text)

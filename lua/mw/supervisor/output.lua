@@ -105,6 +105,21 @@ function Output:finish()
   self:_tell_dropped()
 end
 
+--- What the next image of this process needs to go on.
+---@return { kept: string[], stdout: string, stderr: string } the beginnings of lines
+function Output:heritage()
+  return { kept = self:last_lines(), stdout = self._splitters.stdout:rest(), stderr = self._splitters.stderr:rest() }
+end
+
+---@param from { kept: string[], stdout: string, stderr: string }
+function Output:adopt(from)
+  for _, line in ipairs(from.kept) do
+    self:_remember(line)
+  end
+  self:push("stdout", from.stdout)
+  self:push("stderr", from.stderr)
+end
+
 --- The last lines of both streams.
 ---@return string[]
 function Output:last_lines()

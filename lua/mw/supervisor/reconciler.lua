@@ -182,7 +182,7 @@ local function pass(set)
     return stop_all(set)
   end
   fit_slots(set)
-  if not set.reload and set.reloads[1] then
+  if not set.reload and set.reloads[1] and not set.is_handing_on then
     begin_reload(set)
   end
   for _, slot in ipairs(set.slots) do

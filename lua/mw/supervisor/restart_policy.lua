@@ -29,6 +29,17 @@ function RestartPolicy:reset()
   self.failures, self._unready, self.is_past_limit = {}, 0, false
 end
 
+---@return { failures: integer[], unready: integer, is_past_limit: boolean }
+function RestartPolicy:heritage()
+  return { failures = self.failures, unready = self._unready, is_past_limit = self.is_past_limit }
+end
+
+--- Goes on where another has been.
+---@param from { failures: integer[], unready: integer, is_past_limit: boolean }
+function RestartPolicy:adopt(from)
+  self.failures, self._unready, self.is_past_limit = from.failures, from.unready, from.is_past_limit
+end
+
 local function forget_old(self, now)
   local failures = self.failures
   while failures[1] and failures[1] <= now - self._opts.window do

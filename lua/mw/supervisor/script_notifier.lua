@@ -71,6 +71,12 @@ function ScriptNotifier:reload()
   start(self)
 end
 
+--- The process that it is now.
+---@return integer?
+function ScriptNotifier:pid()
+  return self._child and self._child.pid
+end
+
 --- Ends it.
 function ScriptNotifier:close()
   local child = self._child

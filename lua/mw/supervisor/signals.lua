@@ -31,6 +31,9 @@ local meanings = {
     supervisor:stop(nothing)
     supervisor:kill()
   end,
+  SIGUSR2 = function(supervisor)
+    supervisor:_run_again()
+  end,
   SIGTTIN = scale_by(1),
   SIGTTOU = scale_by(-1),
 }

@@ -9,6 +9,7 @@ local RestartPolicy = require "mw.supervisor.restart_policy"
 ---@field failure_count integer of all time
 ---@field failure string? the last one, as a sentence
 ---@field timer table? runs until the next worker may start
+---@field deadline integer? when that is
 local Slot = {}
 Slot.__index = Slot
 
@@ -59,11 +60,12 @@ end
 
 --- Lets no worker start before the timer is over.
 ---@param timer? table
-function Slot:set_timer(timer)
+---@param deadline? integer when the timer is over
+function Slot:set_timer(timer, deadline)
   if self.timer then
     self.timer:close()
   end
-  self.timer = timer
+  self.timer, self.deadline = timer, deadline
 end
 
 --- Forgets the failures: the next worker starts at once.

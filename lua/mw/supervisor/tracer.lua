@@ -70,6 +70,23 @@ function Tracer:push(piece)
   self._pieces[#self._pieces + 1] = piece:sub(first)
 end
 
+--- Whether an answer is awaited.
+---@return boolean
+function Tracer:is_asking()
+  return self._done ~= nil
+end
+
+--- What the next image of this process needs to go on.
+---@return { is_open: boolean, rest: string }
+function Tracer:heritage()
+  return { is_open = self._is_open, rest = table.concat(self._pieces) }
+end
+
+---@param from { is_open: boolean, rest: string }
+function Tracer:adopt(from)
+  self._is_open, self._pieces = from.is_open, { from.rest }
+end
+
 --- Takes note that the worker has ended.
 function Tracer:close()
   self._is_open = false

@@ -15,6 +15,7 @@
 ---@field limits mw.WorkerLimits
 ---@field replace_reason string? why it is to be replaced
 ---@field timer table? limits the time of its state
+---@field deadline integer? when it is over
 local Worker = {}
 Worker.__index = Worker
 
@@ -44,11 +45,12 @@ end
 --- Limits the time of its state, in place of the limit before; without a
 --- timer, ends that.
 ---@param timer? { close: fun(self) }
-function Worker:set_timer(timer)
+---@param deadline? integer when the timer is over
+function Worker:set_timer(timer, deadline)
   if self.timer then
     self.timer:close()
   end
-  self.timer = timer
+  self.timer, self.deadline = timer, deadline
 end
 
 local most_messages = 5

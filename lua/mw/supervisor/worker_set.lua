@@ -56,6 +56,7 @@ local states = require "mw.supervisor.states"
 ---@field reload table? the one that is under way
 ---@field notification string? the value that all workers have been told, in MessagePack
 ---@field is_stopping boolean
+---@field is_handing_on boolean? to the next image of the master: no reload begins, those that wait are for that
 local WorkerSet = {}
 WorkerSet.__index = WorkerSet
 
@@ -154,6 +155,45 @@ function reports.beat(self, worker, vitals)
   end
 end
 
+--- Lets something happen to a worker unless its state changes in time.
+---@param worker mw.SupervisedWorker
+---@param ms integer
+---@param event string
+function WorkerSet:limit_time(worker, ms, event)
+  worker:set_timer(
+    self.clock:after(ms, function()
+      self:signal(worker, event)
+    end),
+    self.clock:now() + ms
+  )
+end
+
+--- Lets no worker start in a slot for a while.
+---@param slot mw.Slot
+---@param ms integer
+function WorkerSet:rest(slot, ms)
+  slot:set_timer(
+    self.clock:after(ms, function()
+      slot:set_timer()
+      self:reconcile()
+    end),
+    self.clock:now() + ms
+  )
+end
+
+--- The function by which a backend tells what becomes of a worker.
+---@param worker mw.SupervisedWorker
+---@return fun(event: string, ...: any)
+function WorkerSet:reporter(worker)
+  return function(event, ...)
+    if reports[event] then
+      reports[event](self, worker, ...)
+    else
+      self:signal(worker, event, ...)
+    end
+  end
+end
+
 --- Starts a worker for a slot.
 ---@param slot mw.Slot
 ---@param role "holder"|"successor"
@@ -163,16 +203,8 @@ function WorkerSet:start(slot, role, generation)
   local worker = Worker.new(slot.number, generation, self.clock:now(), limits.draw(settings, self.random))
   slot[role] = worker
   self.workers[worker] = true
-  worker:set_timer(self.clock:after(settings.ready_timeout, function()
-    self:signal(worker, "late")
-  end))
-  worker:take_handle(self.backend:start(slot.number, generation, function(event, ...)
-    if reports[event] then
-      reports[event](self, worker, ...)
-    else
-      self:signal(worker, event, ...)
-    end
-  end))
+  self:limit_time(worker, settings.ready_timeout, "late")
+  worker:take_handle(self.backend:start(slot.number, generation, self:reporter(worker)))
   if self.notification then
     self.backend:notify(worker.handle, self.notification)
   end
@@ -213,10 +245,10 @@ end
 local function count(self, slot, worker, failure)
   local delay = slot:failed(self.clock:now(), worker, failure.code, failure.why)
   self.restarts = self.restarts + 1
-  slot:set_timer(delay > 0 and self.clock:after(delay, function()
-    slot:set_timer()
-    self:reconcile()
-  end) or nil)
+  slot:set_timer()
+  if delay > 0 then
+    self:rest(slot, delay)
+  end
   self.emit("restart", worker, delay)
 end
 

@@ -84,4 +84,16 @@ describe("The output of a worker", function()
     output:push("stderr", ("x"):rep(8000) .. "\n" .. ("y"):rep(500) .. "\n")
     assert.same({ ("y"):rep(500) }, output:last_lines())
   end)
+
+  it("goes on where that of an earlier image has been, in the middle of lines", function()
+    local before = new "plain"
+    before:push("stdout", "one\ntw")
+    before:push("stderr", "err")
+    local output = new "plain"
+    output:adopt(before:heritage())
+    output:push("stdout", "o\n")
+    output:push("stderr", "or\n")
+    assert.same({ "stdout one\n", "stdout two\n", "stderr error\n" }, written)
+    assert.same({ "one", "two", "error" }, output:last_lines())
+  end)
 end)

@@ -63,4 +63,16 @@ describe("A tracer", function()
     assert.equal(1, #answers)
     assert.equal(0, clock:timer_count())
   end)
+
+  it("goes on where that of an earlier image has been, in the middle of a report", function()
+    tracer:push "\0stuck "
+    local before = tracer
+    tracer = Tracer.new(function() end, clock)
+    tracer:adopt(before:heritage())
+    ask()
+    assert.is_true(tracer:is_asking())
+    tracer:push "here\0"
+    assert.same({ "stuck here" }, answers)
+    assert.is_false(tracer:is_asking())
+  end)
 end)

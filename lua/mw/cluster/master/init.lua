@@ -7,6 +7,7 @@ local events = require "mw.cluster.events"
 local fd = require "mw.core.fd"
 local listeners = require "mw.cluster.master.listeners"
 local options = require "mw.options"
+local outlets = require "mw.cluster.master.outlets"
 local policies = require "mw.cluster.policies"
 local process = require "mw.process"
 local reports = require "mw.cluster.master.reports"
@@ -135,6 +136,59 @@ end
 ---@return mw.MasterWorker
 function M.fork(env)
   return M._fork(env, slots.smallest_free())
+end
+
+---@class mw.ClusterHeritage what the next image of the master needs
+---@field last_id integer
+---@field workers mw.MasterWorkerHeritage[] each with its `outlet`, where it has one
+---@field listeners mw.ListenersHeritage
+
+--- Lets the master accept nothing for now, or again.
+---@type fun(paused: boolean)
+M._set_paused = listeners.set_paused
+
+--- Whether nothing is under way between workers and master but what the kernel
+--- has.
+---@return boolean
+function M._is_quiet()
+  for _, worker in pairs(M.workers) do
+    if not worker:is_quiet() then
+      return false
+    end
+  end
+  return listeners.are_quiet()
+end
+
+--- What there is, while it is quiet.
+---@return mw.ClusterHeritage
+function M._heritage()
+  local list = {}
+  for _, worker in pairs(M.workers) do
+    local outlet = outlets.of(worker)
+    local from = worker:heritage()
+    from.outlet = outlet and { fd = outlet:fileno() }
+    list[#list + 1] = from
+  end
+  table.sort(list, function(a, b)
+    return a.id < b.id
+  end)
+  return { last_id = last_id, workers = list, listeners = listeners.heritage() }
+end
+
+--- Goes on with what an earlier image of this process has had.
+---@param from mw.ClusterHeritage
+function M._adopt(from)
+  M.setup_master()
+  for _, each in ipairs(from.workers) do
+    local worker = MasterWorker.adopt(each, hooks)
+    M.workers[worker.id] = worker
+    slots.occupy(worker)
+    if each.outlet then
+      listeners.adopt_outlet(worker, each.outlet.fd)
+    end
+  end
+  last_id = from.last_id
+  listeners.adopt(from.listeners)
 end
 
 --- Asks all workers to end; `callback` is called once there is none and their

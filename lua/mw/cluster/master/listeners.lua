@@ -61,13 +61,17 @@ local function pick(candidates, descriptor)
   return outlet
 end
 
+local function policy_name()
+  return type(policy) == "function" and "custom" or policy
+end
+
 -- Who accepts at a port: what can have no second socket is shared.
 local function open_port(key, what)
-  local accepting = core.accepting(type(policy) == "function" and "custom" or policy)
+  local accepting = core.accepting(policy_name())
   if what.type or accepting == "shared" then
     return SharedPort.open(what)
   elseif accepting == "master" then
-    return PassingPort.open(key, what, type(policy) == "function" and "custom" or policy, pick)
+    return PassingPort.open(key, what, policy_name(), pick)
   elseif what.path or what.fd then
     return SharedPort.open(what)
   end
@@ -165,6 +169,84 @@ end
 local function drop(worker)
   M.worker_gone(worker)
   outlets.close(worker)
+end
+
+-- The next image of the master ---------------------------------------------------
+
+---@class mw.ListenersHeritage
+---@field last_key integer
+---@field list { key: integer, name: string, members: integer[], port: table }[] members by their ids
+
+--- Whether the master accepts nothing for now.
+---@param paused boolean
+function M.set_paused(paused)
+  for _, listener in pairs(by_key) do
+    listener.port:set_paused(paused)
+  end
+end
+
+--- Whether each connection that the master has accepted is a worker's.
+---@return boolean
+function M.are_quiet()
+  for _, listener in pairs(by_key) do
+    if listener.port:waiting() > 0 then
+      return false
+    end
+  end
+  return outlets.are_quiet()
+end
+
+---@return mw.ListenersHeritage
+function M.heritage()
+  local list = {}
+  for key, listener in pairs(by_key) do
+    local members = {}
+    for worker in pairs(listener.members) do
+      members[#members + 1] = worker.id
+    end
+    list[#list + 1] = { key = key, name = listener.name, members = members, port = listener.port:heritage() }
+  end
+  return { last_key = last_key, list = list }
+end
+
+local ports = { passing = PassingPort, shared = SharedPort, spread = SpreadPort }
+
+-- A port stays of its kind; another policy may count for it.
+local function adopt_port(from)
+  local name = policy_name()
+  local passing = core.accepting(name) == "master" and name or "rr"
+  return ports[from.port.kind].adopt(from.key, from.port, passing, pick)
+end
+
+local function adopt_listener(from)
+  local listener = { key = from.key, name = from.name, port = adopt_port(from), members = {} }
+  by_name[listener.name], by_key[listener.key] = listener, listener
+  for _, id in ipairs(from.members) do
+    local member = outlets.member(M.workers[id])
+    listener.members[M.workers[id]] = member
+    listener.port:rejoin(member)
+  end
+  if not is_served(listener) then
+    wait_for_successor(listener)
+  end
+end
+
+--- Goes on with the way to a worker that an earlier image has opened.
+---@param worker mw.MasterWorker
+---@param descriptor integer
+function M.adopt_outlet(worker, descriptor)
+  outlets.adopt(worker, descriptor, function()
+    drop(worker)
+  end)
+end
+
+--- Goes on with the ports of an earlier image, whose workers are here.
+---@param from mw.ListenersHeritage
+function M.adopt(from)
+  last_key = from.last_key
+  for _, each in ipairs(from.list) do
+    adopt_listener(each)
+  end
 end
 
 --- Closes all: no worker is left.

@@ -32,6 +32,13 @@ local function send_end(worker, descriptor, counts)
   return is_sent
 end
 
+local function enter(worker, outlet)
+  outlet:set_active(worker._is_inactive ~= true)
+  members[worker] = { worker = worker, slot = worker.slot, outlet = outlet }
+  workers[outlet] = worker
+  return members[worker]
+end
+
 local function open(worker, counts, on_end)
   local ours, theirs = core.pair()
   if not ours then
@@ -43,14 +50,33 @@ local function open(worker, counts, on_end)
     fd.close(theirs)
     return nil, code
   end
-  outlet:set_active(worker._is_inactive ~= true)
-  members[worker] = { worker = worker, slot = worker.slot, outlet = outlet }
-  workers[outlet] = worker
+  enter(worker, outlet)
   if not send_end(worker, theirs, counts) then
     M.close(worker)
     return nil, "EMFILE"
   end
   return members[worker]
+end
+
+--- Goes on with the way that an earlier image of the master has opened.
+---@param worker mw.MasterWorker
+---@param descriptor integer
+---@param on_end fun()
+---@return mw.PortMember
+function M.adopt(worker, descriptor, on_end)
+  local outlet = assert(core.outlet(descriptor, on_end))
+  return enter(worker, outlet)
+end
+
+--- Whether no worker has a connection that it has not answered for.
+---@return boolean
+function M.are_quiet()
+  for outlet in pairs(workers) do
+    if outlet:pending() > 0 then
+      return false
+    end
+  end
+  return true
 end
 
 --- The worker as a member of ports; the way to it is opened where there is none.
@@ -64,6 +90,13 @@ function M.obtain(worker, counts, on_end)
     return members[worker]
   end
   return open(worker, counts, on_end)
+end
+
+--- The worker as a member of ports; nil where there is no way to it.
+---@param worker mw.MasterWorker
+---@return mw.PortMember?
+function M.member(worker)
+  return members[worker]
 end
 
 --- The way to a worker; nil where there is none.

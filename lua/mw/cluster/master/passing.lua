@@ -6,6 +6,15 @@ local port = require "mw.cluster.master.port"
 local PassingPort = {}
 PassingPort.__index = PassingPort
 
+local function serve(socket, key, policy, pick)
+  local dispatcher, err = port.dispatch(socket, key, policy, pick)
+  if not dispatcher then
+    port.close(socket)
+    return nil, err
+  end
+  return setmetatable({ address = port.address(socket), _socket = socket, _dispatcher = dispatcher }, PassingPort)
+end
+
 ---@param key integer names it to the workers
 ---@param what mw.ListenTarget
 ---@param policy string
@@ -17,19 +26,40 @@ function PassingPort.open(key, what, policy, pick)
   if not socket then
     return nil, err
   end
-  local dispatcher
-  dispatcher, err = port.dispatch(socket, key, policy, pick)
-  if not dispatcher then
-    port.close(socket)
-    return nil, err
-  end
-  return setmetatable({ address = port.address(socket), _socket = socket, _dispatcher = dispatcher }, PassingPort)
+  return serve(socket, key, policy, pick)
+end
+
+--- Goes on with what an earlier image of the master has opened.
+---@param key integer
+---@param from table its heritage
+---@param policy string
+---@param pick? fun(outlets: userdata[], fd: integer): userdata
+---@return mw.PassingPort
+function PassingPort.adopt(key, from, policy, pick)
+  return assert(serve(port.adopt(from.socket), key, policy, pick))
 end
 
 --- A worker serves it from now on.
 ---@param member mw.PortMember
 function PassingPort:join(member)
   self._dispatcher:add(member.outlet, member.slot)
+end
+
+PassingPort.rejoin = PassingPort.join
+
+---@param paused boolean
+function PassingPort:set_paused(paused)
+  self._dispatcher:set_paused(paused)
+end
+
+---@return integer
+function PassingPort:waiting()
+  return self._dispatcher:waiting()
+end
+
+---@return table
+function PassingPort:heritage()
+  return { kind = "passing", socket = port.heritage(self._socket) }
 end
 
 --- It does so no more.

@@ -10,7 +10,11 @@ local socket = require "mw.core.socket"
 ---@field address { ip: string, family: string, port: integer }|string|nil as luv tells it; of a path, the path
 ---@field exclusive boolean?
 ---@field join fun(self, member: mw.PortMember): integer?, mw.Error|string|nil
+---@field rejoin fun(self, member: mw.PortMember) it has joined before this image of the master ran
 ---@field leave fun(self, member: mw.PortMember)
+---@field set_paused fun(self, paused: boolean) whether the master accepts nothing here for now
+---@field waiting fun(self): integer connections that were accepted, and no worker has
+---@field heritage fun(self): table what the next image of the master needs
 ---@field close fun(self)
 
 local M = {}
@@ -97,6 +101,31 @@ function M.dispatch(handle, key, policy, pick)
     fd.close(copy)
   end
   return dispatcher, err
+end
+
+---@class mw.PortSocket what is to be known of a socket to go on with it
+---@field fd integer
+---@field path string? that was made for it
+---@field is_datagram boolean
+
+---@param handle userdata
+---@return mw.PortSocket
+function M.heritage(handle)
+  return {
+    fd = handle:fileno(),
+    path = net._listener_path(handle),
+    is_datagram = handle:get_type() == "udp",
+  }
+end
+
+--- Goes on with a socket.
+---@param from mw.PortSocket
+---@return userdata handle
+function M.adopt(from)
+  if from.is_datagram then
+    return assert(dgram._bind { fd = from.fd })
+  end
+  return net._adopt_listener(from.fd, from.path)
 end
 
 --- Closes it, and removes the path that was made for it.

@@ -20,14 +20,37 @@ function SharedPort.open(what)
   return setmetatable({ address = port.address(socket), _socket = socket }, SharedPort)
 end
 
+--- Goes on with what an earlier image of the master has opened.
+---@param from table its heritage
+---@return mw.SharedPort
+function SharedPort.adopt(_, from)
+  local socket = port.adopt(from.socket)
+  return setmetatable({ address = port.address(socket), _socket = socket }, SharedPort)
+end
+
 --- A worker serves it from now on.
 ---@return integer descriptor for the worker; it stays ours
 function SharedPort:join()
   return self._socket:fileno()
 end
 
+function SharedPort:rejoin() end -- luacheck: ignore self
+
 --- It does so no more.
 function SharedPort:leave() end -- luacheck: ignore self
+
+-- The workers accept.
+function SharedPort:set_paused() end -- luacheck: ignore self
+
+---@return integer
+function SharedPort.waiting()
+  return 0
+end
+
+---@return table
+function SharedPort:heritage()
+  return { kind = "shared", socket = port.heritage(self._socket) }
+end
 
 --- Ends it.
 function SharedPort:close()

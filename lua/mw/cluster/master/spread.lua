@@ -10,13 +10,8 @@ local port = require "mw.cluster.master.port"
 local SpreadPort = {}
 SpreadPort.__index = SpreadPort
 
-local function add_socket(self, what)
-  local handle, err = port.listen(what)
-  if not handle then
-    return nil, err
-  end
-  local dispatcher
-  dispatcher, err = port.dispatch(handle, self._key, "reuseport")
+local function serve(self, handle)
+  local dispatcher, err = port.dispatch(handle, self._key, "reuseport")
   if not dispatcher then
     port.close(handle)
     return nil, err
@@ -27,6 +22,14 @@ local function add_socket(self, what)
     dispatcher:add(member.outlet, member.slot)
   end
   return socket
+end
+
+local function add_socket(self, what)
+  local handle, err = port.listen(what)
+  if not handle then
+    return nil, err
+  end
+  return serve(self, handle)
 end
 
 ---@param key integer names it to the workers
@@ -45,11 +48,37 @@ function SpreadPort.open(key, what)
   return self
 end
 
+--- Goes on with what an earlier image of the master has opened.
+---@param key integer
+---@param from table its heritage
+---@return mw.SpreadPort
+function SpreadPort.adopt(key, from)
+  local self = setmetatable({ _key = key, _sockets = {}, _members = {}, _what = from.what }, SpreadPort)
+  for _, each in ipairs(from.sockets) do
+    local socket = assert(serve(self, port.adopt(each.socket)))
+    socket.owner_id = each.owner_id
+  end
+  self.address = port.address(self._sockets[1].handle)
+  return self
+end
+
 local function without_owner(self)
   for _, socket in ipairs(self._sockets) do
     if not socket.owner then
       return socket
     end
+  end
+end
+
+local function own(socket, member)
+  socket.owner = member
+  socket.dispatcher:set_paused(true)
+end
+
+local function add_member(self, member)
+  self._members[member] = true
+  for _, each in ipairs(self._sockets) do
+    each.dispatcher:add(member.outlet, member.slot)
   end
 end
 
@@ -65,13 +94,56 @@ function SpreadPort:join(member)
   if not socket then
     return nil, err
   end
-  socket.owner = member
-  socket.dispatcher:set_paused(true)
-  self._members[member] = true
-  for _, each in ipairs(self._sockets) do
-    each.dispatcher:add(member.outlet, member.slot)
-  end
+  own(socket, member)
+  add_member(self, member)
   return socket.handle:fileno()
+end
+
+--- It has its socket from an earlier image of the master.
+---@param member mw.PortMember
+function SpreadPort:rejoin(member)
+  for _, socket in ipairs(self._sockets) do
+    if socket.owner_id == member.worker.id then
+      own(socket, member)
+    end
+  end
+  add_member(self, member)
+end
+
+--- Where a worker accepts, we don't.
+---@param paused boolean
+function SpreadPort:set_paused(paused)
+  for _, socket in ipairs(self._sockets) do
+    socket.dispatcher:set_paused(paused or socket.owner ~= nil)
+  end
+end
+
+---@return integer
+function SpreadPort:waiting()
+  local count = 0
+  for _, socket in ipairs(self._sockets) do
+    count = count + socket.dispatcher:waiting()
+  end
+  return count
+end
+
+---@return table
+function SpreadPort:heritage()
+  local what, sockets = self._what, {}
+  for index, socket in ipairs(self._sockets) do
+    sockets[index] = { socket = port.heritage(socket.handle), owner_id = socket.owner and socket.owner.worker.id }
+  end
+  return {
+    kind = "spread",
+    what = {
+      address = what.address,
+      port = what.port,
+      backlog = what.backlog,
+      ipv6_only = what.ipv6_only,
+      reuse_port = true,
+    },
+    sockets = sockets,
+  }
 end
 
 --- It does so no more.

@@ -3,6 +3,7 @@
 local Link = require "mw.cluster.messages"
 local Worker = require "mw.cluster.worker"
 local emitter = require "mw.emitter"
+local heritage = require "mw.child_process.heritage"
 local task = require "mw.task"
 local timers = require "mw.timers"
 
@@ -110,6 +111,51 @@ function MasterWorker.new(identity, child, hooks)
       fn(self)
     end)
   end
+  return self
+end
+
+---@class mw.MasterWorkerHeritage
+---@field id integer
+---@field slot integer
+---@field state string
+---@field exited_after_disconnect boolean?
+---@field is_online boolean
+---@field is_asked boolean
+---@field is_inactive boolean
+---@field child mw.ChildHeritage
+
+--- Whether nothing is under way between it and us but what the kernel has.
+---@return boolean
+function MasterWorker:is_quiet()
+  return not self._has_exited and heritage.is_quiet(self.process)
+end
+
+--- What the next image of the master needs to go on with it.
+---@return mw.MasterWorkerHeritage
+function MasterWorker:heritage()
+  return {
+    id = self.id,
+    slot = self.slot,
+    state = self.state,
+    exited_after_disconnect = self.exited_after_disconnect,
+    is_online = self._past.online ~= nil,
+    is_asked = self._is_asked == true,
+    is_inactive = self._is_inactive == true,
+    child = heritage.of(self.process),
+  }
+end
+
+--- Goes on with a worker of an earlier image.
+---@param from mw.MasterWorkerHeritage
+---@param hooks mw.MasterWorkerHooks
+---@return mw.MasterWorker
+function MasterWorker.adopt(from, hooks)
+  local self = MasterWorker.new(from, heritage.adopt(from.child), hooks)
+  self.state, self.exited_after_disconnect = from.state, from.exited_after_disconnect
+  self._is_asked, self._is_inactive = from.is_asked, from.is_inactive
+  self._past.online = from.is_online and table.pack(true) or nil
+  self._has_disconnected = not from.child.channel
+  self._is_gone = self._has_disconnected
   return self
 end
 
