@@ -9,7 +9,7 @@ local process = mw.process
 local workers, restarts, idle = tonumber(arg[1] or 8), tonumber(arg[2] or 1000), tonumber(arg[3] or 20)
 local folder = arg[0]:match "^(.*)/" or "."
 
-local env = { MW_SUPERVISOR = '{"restart": {"limit": 1000000}}' }
+local env = { MW_SUPERVISOR = '{"restart": {"limit": 1000000, "delay": 1, "max_delay": 1}}' }
 for name, value in pairs(process.env) do
   env[name] = value
 end
