@@ -9,12 +9,13 @@ local process = mw.process
 local workers, restarts, idle = tonumber(arg[1] or 8), tonumber(arg[2] or 1000), tonumber(arg[3] or 20)
 local folder = arg[0]:match "^(.*)/" or "."
 
+-- Where the machine is busy, some are killed before they are ready: no delay.
 local env = { MW_SUPERVISOR = '{"restart": {"limit": 1000000, "delay": 1, "max_delay": 1}}' }
 for name, value in pairs(process.env) do
   env[name] = value
 end
 local command = { "-w", workers, folder .. "/workloads/chaos_worker.lua", 0 }
-local master = mw.child_process.spawn(process.exec_path, command, { env = env, stdio = "ignore" })
+local master = mw.child_process.spawn(process.exec_path, command, { env = env, stdio = "ignore", die_with_parent = true })
 
 local function read(name)
   local file = assert(io.open(("/proc/%d/%s"):format(master.pid, name)))
