@@ -40,8 +40,8 @@ local function copy(from, to, fields)
   return to
 end
 
---- Whether a set can be handed on: no reload has begun, and every worker has a
---- process.
+--- Whether a set can be handed on: it is not to stop, no reload has begun, and
+--- every worker has a process.
 ---@param set mw.WorkerSet
 ---@return boolean
 function M.is_calm(set)
@@ -50,7 +50,7 @@ function M.is_calm(set)
       return false
     end
   end
-  return not set.reload
+  return not set.is_stopping and not set.reload
 end
 
 --- The backend's handles of all workers.

@@ -170,9 +170,15 @@ local function release(self)
   self.set.backend:set_paused(false)
 end
 
+local function stopped_error()
+  return errors.new("ERR_SUPERVISOR_STOPPED", "ERR_SUPERVISOR_STOPPED: the supervisor has stopped")
+end
+
 local function try_again(self)
   release(self)
-  if self.attempts == most_attempts then
+  if self.set.is_stopping then
+    return self.done(stopped_error())
+  elseif self.attempts == most_attempts then
     return fail(self, "there was always something under way between the master and its workers")
   end
   self.set.is_handing_on = false
@@ -215,7 +221,7 @@ function Succession:wait()
   set.is_handing_on = true
   set:wait_until(function()
     if set.is_stopping then
-      return nil, errors.new("ERR_SUPERVISOR_STOPPED", "ERR_SUPERVISOR_STOPPED: the supervisor has stopped")
+      return nil, stopped_error()
     end
     return heritage.is_calm(set) or nil
   end, function(err)

@@ -102,6 +102,12 @@ describe("A set of workers that goes on where another has been", function()
 end)
 
 describe("A set of workers", function()
+  it("that stops is not calm", function()
+    local fake = fake_set.ready()
+    require("mw.supervisor.operations").stop(fake.set, function() end)
+    assert.is_false(heritage.is_calm(fake.set))
+  end)
+
   it("is calm but for a reload, and for one that could not be started", function()
     local fake = fake_set.ready()
     assert.is_true(heritage.is_calm(fake.set))
