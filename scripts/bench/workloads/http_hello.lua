@@ -1,5 +1,6 @@
--- Lets wrk ask a server for some seconds, and prints the CPU time that the
--- server took for one request, in µs.
+-- Lets wrk ask a server for some seconds, by a thread and 32 connections for
+-- each of its workers, and prints the CPU time that the server took for one
+-- request, in µs.
 --   http_hello.lua SERVER[:WORKERS[:POLICY]] keep|browser|close [seconds]
 
 local mw = require "mw"
@@ -21,8 +22,9 @@ local browser_headers = {
   "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
 }
 
-local child, port = servers.start(name, tonumber(workers) or 1, policy ~= "" and policy or nil)
-local args = { "-t1", "-c32", "-d" .. seconds, ("http://127.0.0.1:%d/"):format(port) }
+workers = math.tointeger(tonumber(workers) or 1)
+local child, port = servers.start(name, workers, policy ~= "" and policy or nil)
+local args = { "-t" .. workers, "-c" .. 32 * workers, "-d" .. seconds, ("http://127.0.0.1:%d/"):format(port) }
 for _, header in ipairs(how == "browser" and browser_headers or how == "close" and { "Connection: close" } or {}) do
   table.insert(args, 1, header)
   table.insert(args, 1, "-H")
