@@ -367,7 +367,11 @@ describe("A master that runs its file again", function()
     master:run_again()
     for _ = 1, 2 do
       local before = master:count "ready"
-      process.kill(master:workers()[1], "SIGKILL")
+      local worker = master:workers()[1]
+      process.kill(worker, "SIGKILL")
+      eventually(function() -- what it takes until then is lost with it
+        return not proc.is_alive(worker)
+      end)
       assert.matches("from %d+", raw.request(master.port, "GET /"))
       master:wait_for("ready", before + 1)
     end
