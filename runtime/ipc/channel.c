@@ -523,6 +523,7 @@ static void handle_closed(struct mw_channel *channel) {
     return;
   mw_fd_close(channel->fd);
   channel->events->on_closed(channel->user);
+  mw_send_queue_close(&channel->out); /* a frame may have been begun since */
   free(channel);
 }
 
@@ -542,6 +543,7 @@ void mw_channel_close(struct mw_channel *channel) {
   if (channel->closing)
     return;
   channel->closing = true;
+  channel->frame = NULL;
   mw_send_queue_close(&channel->out);
   mw_buffer_free(&channel->in);
   mw_fd_queue_close(&channel->in_fds);
