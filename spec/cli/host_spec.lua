@@ -334,16 +334,25 @@ describe("mwrun", function()
       end)
     end
 
+    -- Where the signal meets Lua on its way back from print, it says where that
+    -- was: the loop has been reached once it has computed for a while.
+    local function wait_for_loop(child)
+      local ticks = proc.user_ticks(child.pid)
+      eventually(function()
+        return proc.user_ticks(child.pid) >= ticks + 2
+      end)
+    end
+
     it("raises an error that can be caught, as often as it comes", function()
       local child = start { "-e", ("print(pcall(function() %s end)) "):format(busy):rep(2) }
       child.wait_for "ready"
+      wait_for_loop(child)
       child:kill "SIGINT"
       child.wait_for "interrupted!\nready"
+      wait_for_loop(child)
       child:kill "SIGINT"
       assert.equal(0, child.ended())
-      -- Lua says where, if the signal meets it on its way back from a function.
-      local once = "ready\nfalse\t[^\n]*interrupted!\n"
-      assert.matches("^" .. once .. once .. "$", child.output())
+      assert.equal("ready\nfalse\tinterrupted!\nready\nfalse\tinterrupted!\n", child.output())
     end)
 
     it("raises interrupted! in a read from standard input", function()

@@ -40,6 +40,18 @@ function M.stat(pid)
   return line and line ~= "" and M.parse_stat(line) or nil
 end
 
+--- How long a process has computed in code of its own, in ticks of 10 ms.
+---@param pid integer
+---@return integer
+function M.user_ticks(pid)
+  local fields = read(("/proc/%d/stat"):format(pid)):match "^.*%) (.*)"
+  local list = {}
+  for field in fields:gmatch "%S+" do
+    list[#list + 1] = field
+  end
+  return math.tointeger(list[12])
+end
+
 --- Whether a process runs: one that only waits to be reaped does not.
 ---@param pid integer
 ---@return boolean
