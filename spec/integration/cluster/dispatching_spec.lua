@@ -4,6 +4,7 @@ local dispatching = require "spec.support.dispatching"
 local eventually = require "spec.support.eventually"
 local fd = require "mw.core.fd"
 local mw = require "mw"
+local turns = require "spec.support.turns"
 
 local all = { "rr", "least", "sticky", "custom", "none", "reuseport" }
 
@@ -304,7 +305,7 @@ describe("A function as policy", function()
     eventually(function()
       return sum(desk:counts()) == 1
     end)
-    mw.sleep(20)
+    turns(20)
     assert.is_true(sizes[2])
     assert.is_nil(sizes[0])
     desk:close()

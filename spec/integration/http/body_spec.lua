@@ -1,6 +1,7 @@
 local eventually = require "spec.support.eventually"
 local mw = require "mw"
 local raw = require "spec.support.raw_http"
+local settled = require "spec.support.settled"
 
 local head = "POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -82,8 +83,10 @@ describe("The body of a request", function()
     local body = ("x"):rep(64 * 1024 * 1024)
     socket:write(head .. ("Connection: close\r\nContent-Length: %d\r\n\r\n"):format(#body))
     socket:write(body)
-    mw.sleep(100)
-    assert.is_true(socket._handle:get_write_queue_size() > 32 * 1024 * 1024)
+    local waiting = settled(function()
+      return socket._handle:get_write_queue_size()
+    end)
+    assert.is_true(waiting > 32 * 1024 * 1024)
     go = true
     assert.equal(tostring(#body - 1), raw.body_of((raw.read_until(socket))))
     socket:destroy()

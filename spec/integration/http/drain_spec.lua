@@ -1,20 +1,27 @@
 local eventually = require "spec.support.eventually"
-local mw = require "mw"
 local net = require "mw.net"
 local raw = require "spec.support.raw_http"
+local turns = require "spec.support.turns"
 
 local request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 describe("A server that closes", function()
   it("answers what is under way, with Connection: close", function()
+    local is_under_way, is_closing
     local server, port = raw.serve(function(_, res)
-      mw.sleep(30)
+      is_under_way = true
+      eventually(function()
+        return is_closing
+      end)
       res:finish "late"
     end)
     local socket = raw.connect(port)
     socket:write(request)
-    mw.sleep(10)
+    eventually(function()
+      return is_under_way
+    end)
     server:close()
+    is_closing = true
     local text, _, err = raw.read_until(socket)
     assert.is_nil(err)
     assert.matches("\r\nConnection: close\r\n", text)
@@ -38,7 +45,7 @@ describe("A server that closes", function()
     socket:write(request)
     assert.matches("keep%-alive", (raw.read_until(socket, "\r\n\r\nx")))
     server:close()
-    mw.sleep(20)
+    turns(20)
     socket:write(request)
     local text, _, err = raw.read_until(socket)
     assert.is_nil(err)

@@ -4,6 +4,7 @@ local misuse = require "spec.support.misuse"
 local mw = require "mw"
 local net = require "mw.net"
 local raw = require "spec.support.raw_http"
+local turns = require "spec.support.turns"
 
 local function hello(_, res)
   res:finish "hello"
@@ -197,7 +198,7 @@ describe("An HTTP server", function()
     server:close(function()
       closed = true
     end)
-    mw.sleep(5)
+    turns(20)
     assert.is_false(closed)
     socket:destroy()
     eventually(function()

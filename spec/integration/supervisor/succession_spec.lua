@@ -166,8 +166,11 @@ describe("A master that runs its file again", function()
       ]],
       { heartbeat = { interval = 100, timeout = 500 } }
     )
+    local before = proc.user_ticks(master:workers()[1]) + proc.user_ticks(master:workers()[2])
     local stuck = mw.go(raw.request, master.port, "GET /hang")
-    mw.sleep(100)
+    eventually(function()
+      return proc.user_ticks(master:workers()[1]) + proc.user_ticks(master:workers()[2]) >= before + 3
+    end)
     local load = HttpLoad.start(master.port, { clients = 4, keep_alive = false })
     master:run_again()
     more_answers(load)
@@ -270,7 +273,6 @@ describe("A master that runs its file again", function()
     master.child:kill "SIGTTIN"
     master:wait_for("ready", 3)
     master:run_again()
-    mw.sleep(50)
     assert.equal(3, #master:workers())
     master:stop()
   end)
