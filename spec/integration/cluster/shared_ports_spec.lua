@@ -421,6 +421,36 @@ describe("The port of workers", function()
       finish(service)
     end
   end)
+
+  it("waits for the successor of a worker whose end takes longer than that of its way", function()
+    local ending = services.telling
+      .. [[
+        process.on("message", function()
+          local seqpacket = {}
+          for inode in io.open("/proc/net/unix"):read("a"):gmatch ": %x+ %x+ %x+ 0005 %x+%s+(%d+)" do
+            seqpacket["socket:[" .. inode .. "]"] = true
+          end
+          for name in require("luv").fs_scandir_next, require("luv").fs_scandir "/proc/self/fd" do
+            if seqpacket[require("luv").fs_readlink("/proc/self/fd/" .. name) or ""] then
+              require("mw.core.fd").close(tonumber(name))
+            end
+          end
+          mw.timers.set_timeout(process.kill, 100, process.pid, "SIGKILL")
+        end)
+      ]]
+    for _, policy in ipairs(policies) do
+      local service = services.start {
+        workers = 1,
+        worker = ending,
+        settings = { scheduling_policy = policy },
+        setup = "cluster.on('exit', function(worker) if worker.id < 2 then cluster.fork() end end)",
+      }
+      service:eval "cluster.workers[1]:send 'end'"
+      service:await_exit(1)
+      assert.same({ ["2"] = 20 }, service:ask(20))
+      service:stop()
+    end
+  end)
 end)
 
 describe("A worker without descriptors to spare", function()

@@ -94,9 +94,10 @@ local function is_starting(worker)
   return (worker.state == "none" or worker.state == "online") and not worker.exited_after_disconnect
 end
 
--- Who has ended, and the program has not heard it: it may start another then.
+-- Who has ended, or is about to, and the program has not heard it: it may start
+-- another then.
 local function is_ending(worker)
-  return worker._is_gone
+  return worker._is_gone or worker._is_cut_off
 end
 
 local function awaits_a_worker()
@@ -165,8 +166,10 @@ function M.worker_gone(worker)
   end
 end
 
--- Its servers get nothing more by the way that it had.
+-- Its servers get nothing more by the way that it had: most often the first that
+-- is seen of a worker's death.
 local function drop(worker)
+  worker._is_cut_off = true
   M.worker_gone(worker)
   outlets.close(worker)
 end
@@ -282,6 +285,7 @@ local function join(listener, worker)
   if not member then
     return nil, err
   end
+  worker._is_cut_off = nil
   local descriptor
   if not listener.members[worker] then
     listener.members[worker] = member
