@@ -59,6 +59,13 @@ function M.from_luv(text, code, syscall, fields)
   return M.system(code or text:match("^%u[%u%d]+") or "UNKNOWN", syscall, fields)
 end
 
+--- What an aborted token makes of an operation.
+---@param token mw.AbortSignal
+---@return mw.Error
+function M.aborted(token)
+  return M.new("ABORT_ERR", "ABORT_ERR: the operation was aborted", { cause = token.reason })
+end
+
 ---@param value any
 ---@return boolean
 function M.is_error(value)

@@ -5,51 +5,15 @@
 #include "base/error_name.h"
 #include "bindings/http_exchange.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_live.h"
 
-/* what lives */
-
-static char live_key;
 static char arriving_key; /* of the exchange that was delivered last */
-
-void mw_http_live_open(lua_State *L) {
-  if (!mw_http_live_push(L)) {
-    lua_newtable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
-  }
-  lua_pop(L, 1);
-}
-
-bool mw_http_live_push(lua_State *L) {
-  return lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key) == LUA_TTABLE;
-}
-
-static void push_live(lua_State *L, const void *key) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_rawgetp(L, -1, key);
-  lua_remove(L, -2);
-}
-
-/* [value] -> [] */
-void mw_http_live_set(lua_State *L, const void *key) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_insert(L, -2);
-  lua_rawsetp(L, -2, key);
-  lua_pop(L, 1);
-}
-
-/* Needs no memory, so it cannot raise. */
-static void leave_live(lua_State *L, const void *key) {
-  lua_pushnil(L);
-  mw_http_live_set(L, key);
-}
 
 static bool push_callback(lua_State *L, const struct mw_http_box *box,
                           int which) {
   if (!lua_checkstack(L, 16))
     return false;
-  push_live(L, box);
-  lua_getiuservalue(L, -1, which);
-  lua_remove(L, -2);
+  mw_live_push_user_value(L, box, which);
   return true;
 }
 
@@ -88,7 +52,7 @@ static void keep_exchange(lua_State *L, struct mw_http_exchange *exchange,
     return;
   }
   lua_pushvalue(L, index);
-  mw_http_live_set(L, connection);
+  mw_live_put(L, connection);
 }
 
 /* (arrival): the request, to the callback. What is not over then is kept. */
@@ -179,7 +143,7 @@ static void on_data(void *user, struct mw_http_connection *connection,
   if (bytes)
     lua_pushcfunction(L, deliver_data);
   push_callback(L, box, MW_HTTP_ON_DATA);
-  push_live(L, connection);
+  mw_live_push(L, connection);
   if (bytes)
     lua_pushlightuserdata(L, &piece);
   mw_call(L, bytes ? 3 : 1, 0, 0);
@@ -189,7 +153,7 @@ static void on_drain(void *user, struct mw_http_connection *connection) {
   struct mw_http_box *box = user;
   if (!push_callback(box->main, box, MW_HTTP_ON_DRAIN))
     return;
-  push_live(box->main, connection);
+  mw_live_push(box->main, connection);
   mw_call(box->main, 1, 0, 0);
 }
 
@@ -212,12 +176,12 @@ static void on_over(void *user, struct mw_http_connection *connection,
   exchange->connection = NULL;
   if (!push_callback(L, box, MW_HTTP_ON_OVER))
     return;
-  push_live(L, connection);
+  mw_live_push(L, connection);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 2);
     return;
   }
-  leave_live(L, connection);
+  mw_live_drop(L, connection);
   push_error(L, error);
   mw_call(L, 2, 0, 0);
 }
@@ -240,7 +204,7 @@ static void on_closed(void *user) {
   struct mw_http_box *box = user;
   box->server = NULL;
   if (lua_checkstack(box->main, 8))
-    leave_live(box->main, box);
+    mw_live_drop(box->main, box);
 }
 
 const struct mw_http_events mw_http_callbacks = {

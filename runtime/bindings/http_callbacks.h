@@ -36,14 +36,4 @@ extern const struct mw_http_events mw_http_callbacks;
 /** [callback] -> [function]: for MW_HTTP_ON_REQUEST or MW_HTTP_ON_UPGRADE. */
 void mw_http_push_deliverer(lua_State *L, int which);
 
-/** Makes the live table, where there is none yet: what lives goes on where
- * somebody opens the module again. */
-void mw_http_live_open(lua_State *L);
-
-/** Pushes the live table; false, and nil, where there is none. */
-bool mw_http_live_push(lua_State *L);
-
-/** [value] -> []: keeps a box or an exchange. */
-void mw_http_live_set(lua_State *L, const void *key);
-
 #endif

@@ -6,6 +6,7 @@
 #include "bindings/http_exchange.h"
 #include "bindings/http_reader.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_live.h"
 #include "bindings/lua_result.h"
 
 #define SERVER_TYPE "mw.core.http.server"
@@ -60,13 +61,12 @@ static int http_open(lua_State *L) {
   luaL_setmetatable(L, SERVER_TYPE);
   set_callbacks(L, 2, 3);
   lua_pushvalue(L, 3);
-  mw_http_live_set(L, box);
+  mw_live_put(L, box);
   int error = mw_http_server_open(mw_loop(L), &limits, &mw_http_callbacks, box,
                                   &box->server);
   if (!error)
     return 1;
-  lua_pushnil(L);
-  mw_http_live_set(L, box);
+  mw_live_drop(L, box);
   return mw_push_failure(L, error);
 }
 
@@ -115,8 +115,15 @@ static int server_end_all(lua_State *L) {
   return with_server(L, mw_http_server_end_all);
 }
 
+static void close_box(void *object) {
+  struct mw_http_box *box = object;
+  if (box->server)
+    mw_http_server_close(box->server);
+}
+
 static int server_close(lua_State *L) {
-  return with_server(L, mw_http_server_close);
+  close_box(luaL_checkudata(L, 1, SERVER_TYPE));
+  return 0;
 }
 
 /* count() -> how many connections there are */
@@ -135,14 +142,7 @@ static int server_set_referenced(lua_State *L) {
 }
 
 void mw_http_servers_close(lua_State *L) {
-  if (mw_http_live_push(L)) {
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-      struct mw_http_box *box = luaL_testudata(L, -1, SERVER_TYPE);
-      if (box && box->server)
-        mw_http_server_close(box->server);
-    }
-  }
-  lua_pop(L, 1);
+  mw_live_close_all(L, SERVER_TYPE, close_box);
 }
 
 /* is_token(text), is_value(text) -> boolean; reason(status) -> text */
@@ -177,10 +177,7 @@ static void open_server_class(lua_State *L) {
       {"close", server_close},
       {NULL, NULL},
   };
-  luaL_newmetatable(L, SERVER_TYPE);
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  mw_live_open_type(L, SERVER_TYPE, methods);
 }
 
 int luaopen_mw_core_http(lua_State *L) {
@@ -189,7 +186,6 @@ int luaopen_mw_core_http(lua_State *L) {
       {"is_token", http_is_token}, {"is_value", http_is_value},
       {"reason", http_reason},     {NULL, NULL},
   };
-  mw_http_live_open(L);
   open_server_class(L);
   mw_http_exchange_open_class(L);
   mw_http_reader_open_class(L);

@@ -9,6 +9,7 @@
 #include "base/error_name.h"
 #include "base/signals.h"
 #include "bindings/lua_call.h"
+#include "bindings/lua_live.h"
 #include "bindings/lua_result.h"
 #include "bindings/process_options.h"
 #include "process/limits.h"
@@ -38,7 +39,6 @@ struct sync_box {
 
 /* Their addresses are registry keys. */
 static char reaper_key;
-static char live_key;
 static char names_key;
 
 /* the reaper */
@@ -82,14 +82,6 @@ static void open_reaper(lua_State *L) {
 
 /* children */
 
-/* Needs no memory, so it cannot raise. */
-static void leave_live(lua_State *L, struct child_box *box) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, box);
-  lua_pop(L, 1);
-}
-
 /* Called by the loop, outside Lua: pushes nothing that needs memory. */
 static void on_exit_of_child(struct mw_child *child, int status, int signum) {
   struct child_box *box = child->user;
@@ -97,12 +89,8 @@ static void on_exit_of_child(struct mw_child *child, int status, int signum) {
 
   if (!lua_checkstack(L, 8))
     return;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_rawgetp(L, -1, box);
-  lua_getiuservalue(L, -1, 1);
-  lua_replace(L, -3); /* on_exit in place of the live table */
-  leave_live(L, box);
-  lua_pop(L, 1);
+  mw_live_push_user_value(L, box, 1); /* on_exit */
+  mw_live_drop(L, box);
   if (signum == 0) {
     lua_pushinteger(L, status);
     lua_pushnil(L);
@@ -124,10 +112,8 @@ static struct child_box *push_child(lua_State *L, int on_exit) {
   luaL_setmetatable(L, CHILD_TYPE);
   lua_pushvalue(L, on_exit);
   lua_setiuservalue(L, -2, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &live_key);
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, box);
-  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  mw_live_put(L, box);
   return box;
 }
 
@@ -147,7 +133,7 @@ static int process_spawn(lua_State *L) {
     rc = mw_reaper_spawn(reaper, &box->child, &options, &stage);
   if (rc == 0)
     return 1;
-  leave_live(L, box);
+  mw_live_drop(L, box);
   mw_push_failure(L, rc);
   lua_pushstring(L, mw_spawn_stage_name(stage));
   return 3;
@@ -166,7 +152,7 @@ static int process_adopt(lua_State *L) {
     rc = mw_reaper_watch(reaper, &box->child, (pid_t)pid);
   if (rc == 0)
     return 1;
-  leave_live(L, box);
+  mw_live_drop(L, box);
   return mw_push_failure(L, rc);
 }
 
@@ -447,8 +433,6 @@ int luaopen_mw_core_process(lua_State *L) {
   /* Who requires the module a second time finds what runs. */
   if (reaper_box(L) == NULL) {
     open_reaper(L);
-    lua_newtable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &live_key);
     open_types(L);
   }
   luaL_newlib(L, functions);

@@ -281,12 +281,6 @@ function Child:_limit_time(ms, expire)
   end, ms)
 end
 
-local function abort_error(token)
-  return errors.new("ABORT_ERR", "ABORT_ERR: the operation was aborted", { cause = token.reason })
-end
-
-Child._abort_error = abort_error
-
 --- Watches an abort token as long as the process runs.
 ---@param token mw.AbortSignal
 ---@param signal integer
@@ -296,7 +290,7 @@ function Child:_watch_token(token, signal)
     self._token = nil
     token:off("abort", self._on_abort)
     if self:kill(signal) then
-      self:emit("error", abort_error(token))
+      self:emit("error", errors.aborted(token))
     end
   end
   token:on("abort", self._on_abort)

@@ -95,7 +95,7 @@ local function abort(child, slots, token)
   stdio.close_child_ends(slots)
   child:_set_streams(stdio.streams(slots))
   stdio.close(slots)
-  return Child._abort_error(token)
+  return errors.aborted(token)
 end
 
 --- Starts a process from checked arguments.

@@ -57,14 +57,10 @@ local function stop_watching(self)
   end
 end
 
-local function abort_error(token)
-  return errors.new("ABORT_ERR", "ABORT_ERR: the operation was aborted", { cause = token.reason })
-end
-
 local function watch_token(self, token)
   self._token = token
   self._on_abort = function()
-    self:destroy(abort_error(token))
+    self:destroy(errors.aborted(token))
   end
   if token.aborted then
     tick.add(self._on_abort)

@@ -10,10 +10,11 @@ local limits = require "mw.http.limits"
 local net = require "mw.net"
 local options = require "mw.options"
 local socket = require "mw.core.socket"
-local task = require "mw.task"
 
 ---@class mw.HttpServer: mw.Server
 local Server = emitter.class("mw.http.server", net.Server)
+
+Server._task_events = { upgrade = true }
 
 -- A router, for one.
 local function is_callable(value)
@@ -76,21 +77,6 @@ function Server:_listening_changed(event)
   if event == "request" then
     self._handler = self:_only_listener "request"
   end
-end
-
---- Emits an event; listeners of `upgrade` run as tasks.
----@param event any
----@param ... any
----@return boolean called
-function Server:emit(event, ...)
-  if event ~= "upgrade" then
-    return emitter.Emitter.emit(self, event, ...)
-  end
-  local listeners = self:_take_listeners(event)
-  for _, fn in ipairs(listeners) do
-    task.go(fn, ...)
-  end
-  return #listeners > 0
 end
 
 function Server:_count()

@@ -28,10 +28,4 @@ function M.from_luv(text, code, syscall, where, port)
   return M.at(code or text:match "^%u[%u%d]+" or "UNKNOWN", syscall, where, port)
 end
 
----@param token mw.AbortSignal
----@return mw.Error
-function M.aborted(token)
-  return errors.new("ABORT_ERR", "ABORT_ERR: the operation was aborted", { cause = token.reason })
-end
-
 return M

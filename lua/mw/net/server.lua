@@ -75,12 +75,15 @@ function Server.new(opts, fn)
   return self
 end
 
+-- The events whose listeners run as tasks.
+Server._task_events = { connection = true }
+
 --- Emits an event. A listener of `connection` is run as a task: it may wait.
 ---@param event any
 ---@param ... any
 ---@return boolean called
 function Server:emit(event, ...)
-  if event ~= "connection" then
+  if not self._task_events[event] then
     return emitter.Emitter.emit(self, event, ...)
   end
   local listeners = self:_take_listeners(event)

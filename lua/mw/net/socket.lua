@@ -57,7 +57,7 @@ end
 
 local function watch_token(self, token)
   local function abort()
-    self:destroy(failure.aborted(token))
+    self:destroy(errors.aborted(token))
   end
   if token.aborted then
     return abort()
