@@ -134,6 +134,8 @@ static bool flush(struct mw_http_connection *connection) {
   size_t unsent = mw_http_output_unsent(output);
   uint64_t file_left = output->file_left;
   int error = mw_http_output_flush(output, connection->fd);
+  if (connection->timed == MW_HTTP_ABANDONED_DEADLINE)
+    connection->timed = MW_HTTP_STALE;
   if (error == 0)
     mw_http_service_take_back(&connection->service->spare, &output->bytes);
   else if (error != UV_EAGAIN)

@@ -12,7 +12,7 @@
 
 #include "base/list.h"
 
-enum { MW_DEADLINE_KINDS = 6 };
+enum { MW_DEADLINE_KINDS = 7 };
 
 struct mw_deadline {
   struct mw_link link; /* to be initialised by mw_deadline_init() */

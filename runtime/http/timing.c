@@ -17,7 +17,8 @@ static int unacked(const struct mw_http_connection *connection) {
 }
 
 /* A request has its time, and so have the wait for one, and the client to take
-   what is sent. Handlers have as long as they want. */
+   what is sent. Handlers have as long as they want, unless the client has ended
+   its side: it may wait for its answer, but far more likely it has left. */
 static int kind_of(const struct mw_http_connection *connection) {
   bool reads_body = connection->state == MW_HTTP_BUSY && !connection->body.over;
   if (connection->state == MW_HTTP_LINGERS)
@@ -26,6 +27,8 @@ static int kind_of(const struct mw_http_connection *connection) {
     return MW_HTTP_BODY_DEADLINE;
   if (!mw_http_output_is_empty(&connection->output))
     return MW_HTTP_SEND_DEADLINE;
+  if (connection->state == MW_HTTP_BUSY && connection->input.ended)
+    return MW_HTTP_ABANDONED_DEADLINE;
   if (connection->state != MW_HTTP_WAITING)
     return MW_HTTP_UNTIMED;
   if (connection->input.kept.length > 0 || !connection->has_served)
@@ -44,7 +47,8 @@ static uint64_t timeout_of(const struct mw_http_limits *limits, int kind) {
   case MW_HTTP_HEAD_DEADLINE: return head_timeout(limits);
   case MW_HTTP_BODY_DEADLINE: return limits->request_timeout;
   case MW_HTTP_SEND_DEADLINE: return limits->send_timeout;
-  case MW_HTTP_IDLE_DEADLINE: return limits->keep_alive_timeout;
+  case MW_HTTP_IDLE_DEADLINE:
+  case MW_HTTP_ABANDONED_DEADLINE: return limits->keep_alive_timeout;
   case MW_HTTP_LINGER_DEADLINE: return LINGER_MS;
   default: return 0;
   }
@@ -87,6 +91,7 @@ void mw_http_timing_expired(struct mw_deadline *deadline) {
     return;
   case MW_HTTP_SEND_DEADLINE: end_if_stuck(connection); return;
   case MW_HTTP_IDLE_DEADLINE: mw_http_connection_end_idle(connection); return;
+  case MW_HTTP_ABANDONED_DEADLINE: mw_http_connection_close(connection); return;
   case MW_HTTP_HEAD_DEADLINE: mw_http_requests_refuse(connection, 408); break;
   default: mw_http_requests_fail(connection, 408, UV_ETIMEDOUT);
   }

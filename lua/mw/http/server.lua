@@ -26,8 +26,9 @@ end
 --- in bytes and milliseconds; a time of 0 is no limit: max_header_size (16384)
 --- max_headers (100) max_body (no limit) max_connections (no limit)
 --- headers_timeout (60000) request_timeout (300000) send_timeout (60000: how long
---- a client may take nothing of its answer) keep_alive_timeout (5000)
---- drain_timeout (5000) high_water_mark (65536). Of what Node has there are no
+--- a client may take nothing of its answer) keep_alive_timeout (5000; also what is
+--- left of an answer that a client waits for who has ended its side: most have
+--- left) drain_timeout (5000) high_water_mark (65536). Of what Node has there are no
 --- events `connection`, `checkContinue` and `clientError`, and no `setTimeout`: the
 --- engine has the connections, and answers by itself what is no request, or comes
 --- too late. (Node: http.createServer)

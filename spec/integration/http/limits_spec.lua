@@ -215,6 +215,39 @@ describe("A server's limits:", function()
     end)
   end)
 
+  describe("a client that ends its side before it has its answer", function()
+    it("has left, where nothing comes for keep_alive_timeout: the handler learns it", function()
+      local failure
+      local server, port = serve({ keep_alive_timeout = 40 }, function(_, res)
+        res:write "begun"
+        failure = select(2, res:wait "close")
+      end)
+      local socket = raw.connect(port)
+      socket:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      raw.read_until(socket, "begun")
+      socket:destroy()
+      eventually(function()
+        return failure and server:get_connections() == 0
+      end)
+      assert.equal("ECONNRESET", failure.code)
+      raw.close(server)
+    end)
+
+    it("gets all of it, where that comes in pieces in between", function()
+      local server, port = serve({ keep_alive_timeout = 300 }, function(_, res)
+        for _ = 1, 12 do
+          res:write "piece "
+          mw.sleep(30)
+        end
+        res:finish "end"
+      end)
+      local socket = raw.connect(port)
+      socket:finish "GET / HTTP/1.0\r\nHost: x\r\n\r\n"
+      assert.equal(("piece "):rep(12) .. "end", raw.body_of(raw.read_until(socket)))
+      raw.close(server)
+    end)
+  end)
+
   it("a client that takes its answer slowly gets all of it", function()
     local server, port = serve({ send_timeout = 60 }, function(_, res)
       res:finish(("x"):rep(24 * 1024 * 1024))
