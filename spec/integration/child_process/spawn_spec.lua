@@ -330,6 +330,7 @@ describe("A spawn that fails", function()
     local result = children.lua [[
       local process = require "mw.process"
       local child_process = require "mw.child_process"
+      local eventually = require "spec.support.eventually"
       local leaks = require "spec.support.leaks"
       assert(child_process.spawn("true"):wait "exit" == 0)
       if process.getuid() == 0 then
@@ -350,7 +351,7 @@ describe("A spawn that fails", function()
         child:on("close", function(code)
           closed = code
         end)
-        require "spec.support.eventually"(function()
+        eventually(function()
           return closed
         end)
         print(table.concat(names, ","), closed)
