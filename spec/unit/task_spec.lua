@@ -345,13 +345,15 @@ describe("cancel", function()
   end)
 
   it("ends the wait for another task, which goes on", function()
+    local e = emitter.new()
     local other = mw.go(function()
-      mw.sleep(10)
+      e:wait "go"
       return "on"
     end)
     cancelled(function()
       other:join()
     end)
+    e:emit "go"
     assert.equal("on", other:join())
   end)
 
