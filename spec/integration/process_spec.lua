@@ -33,7 +33,7 @@ end
 local function wait_for_output(collected, text)
   eventually(function()
     return collected():find(text, 1, true)
-  end, 15000)
+  end)
 end
 
 -- A path as a word of a shell command.

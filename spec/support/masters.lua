@@ -77,7 +77,7 @@ end
 function Master:wait_for(word, number)
   eventually(function()
     return self:count(word) >= number
-  end, 20000)
+  end)
 end
 
 --- The pids of its children that run.

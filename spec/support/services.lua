@@ -153,7 +153,7 @@ function Service:fork(count)
         end
       end
       return true
-    end, 15000)
+    end)
   end
   return last
 end
@@ -183,7 +183,7 @@ end
 function Service:await_exit(id)
   return eventually(function()
     return self.exits[id]
-  end, 10000)
+  end)
 end
 
 ---@class spec.Asking what clients have been told

@@ -66,7 +66,7 @@ function Supervised:event(name, count)
         return event
       end
     end
-  end, 20000)
+  end)
   return table.unpack(found, 2, found.n + 1)
 end
 
@@ -91,7 +91,7 @@ function Supervised:all_ready()
       ready = ready and worker.state == "ready"
     end
     return ready and workers
-  end, 20000)
+  end)
 end
 
 --- What the supervisor and its workers have written so far, both streams.

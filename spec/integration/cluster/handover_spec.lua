@@ -248,10 +248,10 @@ describe("Descriptors", function()
     return number
   end
 
-  it("do not become more with workers and connections", function()
-    for _, policy in ipairs(policies) do
+  for _, policy in ipairs(policies) do
+    it(("do not become more with workers and connections (%s)"):format(policy), function()
       local service = services.start { workers = 2, settings = { scheduling_policy = policy } }
-      local before, restarts = nil, 60
+      local before, restarts = nil, 24
       for round = 1, restarts do
         local id = service:fork(1)
         if round % 2 == 0 then
@@ -274,6 +274,6 @@ describe("Descriptors", function()
         return count(worker) <= many + 1
       end)
       finish(service)
-    end
-  end)
+    end)
+  end
 end)

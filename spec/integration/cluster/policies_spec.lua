@@ -24,7 +24,7 @@ local function assert_even_at_once(service, count, workers, is_http)
     local total, difference = services.spread(service:ask(count, nil, is_http), workers)
     assert.equal(count, total)
     return difference <= 1
-  end, 20000)
+  end)
 end
 
 -- Connections that stay open, with the ids of the workers that have them.
@@ -130,7 +130,7 @@ describe("SCHED_LEAST", function()
         end
       end
       return true
-    end, 20000)
+    end)
     return held
   end
 

@@ -40,7 +40,7 @@ describe("A Node child", function()
   local function received(messages, count)
     eventually(function()
       return #messages >= count
-    end, 20000)
+    end)
   end
 
   node.it("gets messages and sends them back, in order", function()

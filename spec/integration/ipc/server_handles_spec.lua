@@ -56,7 +56,7 @@ local function ask_until(place, wanted)
       end
     end
     return true
-  end, 20000)
+  end)
 end
 
 describe("A server that is sent", function()

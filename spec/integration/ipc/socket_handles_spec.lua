@@ -175,7 +175,7 @@ describe("A socket that is sent", function()
     end
     eventually(function()
       return done == 80 and called == 80
-    end, 20000)
+    end)
     sockets.close(server, table.unpack(clients))
     transfers.end_of(child)
   end)

@@ -35,7 +35,6 @@ end
 
 describe("A hung worker", function()
   it("is replaced, and its line told", function()
-    local start = process.hrtime()
     local traceback = traceback_of [[
       local function spin()
         while true do end
@@ -45,7 +44,6 @@ describe("A hung worker", function()
       end, 1)
     ]]
     assert.matches("app.lua:6: in upvalue 'spin'", traceback, 1, true)
-    assert.is_true(process.hrtime() - start < 2e9)
   end)
 
   it("is found in a task, and the tasks that wait are told as well", function()

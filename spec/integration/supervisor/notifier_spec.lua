@@ -34,7 +34,7 @@ end
 local function await_heard(text)
   local ok = pcall(eventually, function()
     return heard() == text
-  end, 10000)
+  end)
   if not ok then
     assert.equal(text, heard())
   end
@@ -43,7 +43,7 @@ end
 local function await_written(text)
   eventually(function()
     return supervised.written():find(text, 1, true)
-  end, 10000)
+  end)
 end
 
 describe("Workers that are notified", function()

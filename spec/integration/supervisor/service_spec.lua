@@ -120,12 +120,12 @@ describe("A worker", function()
         function handle(req, res)
           if req.path == "/bad" then
             mw.timers.set_timeout(error, 10, "a bad timer")
+            while not io.open(arg[0] .. ".go") do mw.sleep(5) end
           end
-          mw.sleep(300)
           res:finish("from " .. process.pid)
         end
       ]],
-      { workers = 1 }
+      { workers = 1, graceful_timeout = 20000 }
     )
     local first = run.supervisor:workers()[1]
     local slow = mw.go(get, port, "/bad")
@@ -133,6 +133,7 @@ describe("A worker", function()
     assert.equal(0, run:count "exit")
     local fresh = get(port)
     assert.matches("from " .. run:event("ready", 2).pid, fresh, 1, true)
+    io.open(supervised.path "app.lua.go", "w"):close()
     assert.matches("200 OK.*from " .. first.pid, slow:join())
     local worker, code = run:event "exit"
     assert.same({ first.id, 1 }, { worker.id, code })
@@ -141,7 +142,16 @@ describe("A worker", function()
   end)
 
   it("that gets SIGTERM itself answers what is under way, and is replaced before it ends", function()
-    local run, port = start("function handle(_, res) print 'asked' mw.sleep(200) res:finish 'fine' end", { workers = 1 })
+    local run, port = start(
+      [[
+        function handle(_, res)
+          print "asked"
+          while not io.open(arg[0] .. ".go") do mw.sleep(5) end
+          res:finish "fine"
+        end
+      ]],
+      { workers = 1, graceful_timeout = 20000 }
+    )
     local first = run.supervisor:workers()[1]
     local slow = mw.go(get, port)
     eventually(function()
@@ -150,6 +160,7 @@ describe("A worker", function()
     process.kill(first.pid, "SIGTERM")
     run:event("ready", 2)
     assert.equal(0, run:count "exit")
+    io.open(supervised.path "app.lua.go", "w"):close()
     assert.matches("200 OK.*fine", slow:join())
     local worker, code = run:event "exit"
     assert.same({ first.id, 0 }, { worker.id, code })

@@ -70,10 +70,9 @@ describe("Supervised workers", function()
     local before = run:all_ready()
     for round = 1, 5 do
       local victim = run.supervisor:workers()[round % 2 + 1]
-      local start = process.hrtime()
       kill(victim)
       run:event("ready", 2 + round)
-      assert.is_true(process.hrtime() - start < 1e9)
+      assert.equal(0, (select(2, run:event("restart", round))))
       local worker, code, signal = run:event("exit", round)
       assert.same({ victim.pid, "SIGKILL" }, { worker.pid, signal })
       assert.is_nil(code)
@@ -94,7 +93,7 @@ describe("Supervised workers", function()
     eventually(function()
       starts = run:count "restart"
       return select(2, run:event("restart", starts)) == 30000
-    end, 12000)
+    end)
     assert.is_true(starts <= 10, starts)
     local delays = {}
     for index = 1, starts do
@@ -169,15 +168,14 @@ describe("Supervised workers", function()
       process.send "ready"
       if not io.open(arg[0] .. ".left") then
         io.open(arg[0] .. ".left", "w"):close()
-        process.on("disconnect", function()
-          mw.timers.set_timeout(function() end, 300)
-        end)
         mw.cluster.worker:disconnect()
+        while not io.open(arg[0] .. ".go") do mw.sleep(5) end
       end
     ]]
-    local run = supervised.start(code)
+    local run = supervised.start(code, { graceful_timeout = 20000 })
     run:event("ready", 2)
     assert.equal(0, run:count "exit")
+    io.open(supervised.path "app.lua.go", "w"):close()
     local worker, status = run:event "exit"
     assert.same({ run:event("online").id, 0 }, { worker.id, status })
     assert.equal(1, run.supervisor:status().restarts)
