@@ -57,6 +57,13 @@ function orders.kill()
   return victim, (process.hrtime() - start) // 1000
 end
 
+-- Waits until a worker has ended since the last report.
+function orders.exit()
+  while exits == 0 do
+    mw.sleep(1)
+  end
+end
+
 function orders.report()
   local result = { fewest = fewest < math.huge and fewest or #ready(), exits = exits }
   fewest, exits = math.huge, 0

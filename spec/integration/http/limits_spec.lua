@@ -249,7 +249,7 @@ describe("A server's limits:", function()
   end)
 
   it("a client that takes its answer slowly gets all of it", function()
-    local server, port = serve({ send_timeout = 60 }, function(_, res)
+    local server, port = serve({ send_timeout = 400 }, function(_, res)
       res:finish(("x"):rep(24 * 1024 * 1024))
     end)
     local socket = raw.connect(port)
