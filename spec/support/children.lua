@@ -8,7 +8,7 @@ local process = require "mw.process"
 local M = {}
 
 -- More than any test needs, less than a reader's patience.
-local patience = 20000
+local patience = 60000
 
 --- Collects all that a stream gives. The function returned tells what it was
 --- so far.

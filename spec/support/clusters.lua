@@ -42,7 +42,7 @@ function M.start(master, worker, opts)
     M.write("master.lua", master_prelude:format(M.settings) .. master),
     M.write("worker.lua", worker_prelude .. (worker or "")),
   }
-  local all = { timeout = 15000, kill_signal = "SIGKILL" } -- the workers die with it
+  local all = { timeout = 60000, kill_signal = "SIGKILL" } -- the workers die with it
   for key, value in pairs(opts or {}) do
     all[key] = value
   end

@@ -4,12 +4,12 @@ local child_process = require "mw.child_process"
 local process = require "mw.process"
 
 --- Runs it with these arguments to its end; returns what spawn_sync returns.
---- After 20 seconds it gets SIGKILL, and the result has the error ETIMEDOUT.
+--- After a minute it gets SIGKILL, and the result has the error ETIMEDOUT.
 ---@param args string[]
 ---@param opts? table options of spawn_sync
 ---@return mw.SyncResult
 return function(args, opts)
-  local all = { timeout = 20000, kill_signal = "SIGKILL" }
+  local all = { timeout = 60000, kill_signal = "SIGKILL" }
   for key, value in pairs(opts or {}) do
     all[key] = value
   end

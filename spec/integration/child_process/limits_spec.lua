@@ -509,7 +509,7 @@ describe("A child that", function()
         most = math.max(most, process.memory_usage().rss)
       end
     end)
-    assert.equal(0, child:wait("close", 20000))
+    assert.equal(0, child:wait("close", 60000))
     assert.equal(1 << 30, size)
     local allowed = is_sanitized() and 512 << 20 or 32 << 20
     assert.is_true(most - before < allowed, ("%d bytes more"):format(most - before))
