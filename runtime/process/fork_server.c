@@ -189,8 +189,8 @@ bool mw_fork_server_run(struct mw_fork_server *server) {
                             (struct mw_child_report){MW_STAGE_FORK, -pid, 0});
     mw_fork_request_release(request);
   }
-  /* The death of the master, which may come by now, would cut exit(3) short: the
-     leak check of a sanitizer complains of that. */
+  /* The death of the master, which may come by now, would cut exit(3) short:
+     the leak check of a sanitizer complains of that. */
   prctl(PR_SET_PDEATHSIG, 0);
   return false;
 }
