@@ -14,11 +14,12 @@ function Heartbeat.new(opts)
 end
 
 -- After a suspend, or while the master itself was held up, everybody looks
--- hung: their beats wait to be read.
+-- hung: their beats wait to be read. A gap that is short beside the timeout is
+-- not what makes them so, and a master that is always late still finds them.
 local function was_away(self, now)
   local last = self._last_check
   self._last_check = now
-  return last ~= nil and now - last > 3 * self.period
+  return last ~= nil and now - last > math.max(3 * self.period, self._timeout // 2)
 end
 
 --- The workers of a list that are hung; none in the first check after a gap.

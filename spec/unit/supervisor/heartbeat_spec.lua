@@ -39,6 +39,14 @@ describe("A heartbeat", function()
     assert.same({ worker }, heartbeat:hung(3600500, { worker }))
   end)
 
+  it("finds who is hung although each check is late", function()
+    local heartbeat, quiet = Heartbeat.new(opts), { last_beat = 0 }
+    for now = 0, 10000, 2500 do
+      assert.same({}, heartbeat:hung(now, { quiet }))
+    end
+    assert.same({ quiet }, heartbeat:hung(12500, { quiet }))
+  end)
+
   it("takes a check that is a little late for no gap", function()
     local worker = { last_beat = 0 }
     local heartbeat = Heartbeat.new(opts)
