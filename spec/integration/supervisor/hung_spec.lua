@@ -1,9 +1,7 @@
 local eventually = require "spec.support.eventually"
-local mw = require "mw"
 local supervised = require "spec.support.supervised"
 
 local it = supervised.it
-local process = mw.process
 
 local quick = { interval = 50, timeout = 400 }
 
