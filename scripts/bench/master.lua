@@ -59,13 +59,15 @@ mw.sleep(idle * 1000)
 local spent = tonumber(read("schedstat"):match "%d+") - before
 print(("idle: %.3f %% of a core with %d workers"):format(spent / (idle * 1e9) * 100, workers))
 
-restart(restarts // 10)
+-- What it keeps of the last ones is full after some dozen.
+local first = math.max(restarts // 10, 50)
+restart(first)
 mw.sleep(500)
-local first = memory "Private_Dirty"
-restart(restarts - restarts // 10)
+local size = memory "Private_Dirty"
+restart(restarts - first)
 mw.sleep(500)
-print(("after %d restarts: %+d KiB, of %d KiB after the first tenth"):format(
-  restarts, memory "Private_Dirty" - first, first
+print(("after %d restarts: %+d KiB, of %d KiB after the first %d"):format(
+  restarts, memory "Private_Dirty" - size, size, first
 ))
 master:kill "SIGTERM"
 master:wait "close"
