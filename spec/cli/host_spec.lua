@@ -87,10 +87,10 @@ describe("mwrun", function()
     it("also where the script has run it itself", function()
       local result = run [[
         local uv = require "luv"
-        local function later(text) uv.new_timer():start(1, 0, function() print(text) end) end
-        later "first"
+        local function later(ms, text) uv.new_timer():start(ms, 0, function() print(text) end) end
+        later(1, "first")
         print(uv.run())
-        later "second"
+        later(300, "second")
         print(uv.run "nowait")
       ]]
       assert.equal("first\nfalse\ntrue\nsecond\n", result.stdout)

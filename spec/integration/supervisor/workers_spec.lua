@@ -50,9 +50,14 @@ describe("Supervised workers", function()
       process.send "ready"
       process.send { user = "ann" }
       print "going down"
-      mw.timers.set_timeout(error, 10, "no more")
+      mw.timers.set_interval(function() assert(not io.open(arg[0] .. ".go"), "no more") end, 5)
     ]]
     local run = supervised.start(code, { crash_dir = supervised.path "crashes" })
+    eventually(function()
+      local worker = run.supervisor:workers()[1]
+      return worker and worker.memory
+    end)
+    io.open(supervised.path "app.lua.go", "w"):close()
     run:event "restart"
     local name = supervised.written():match "crash record: (%C+)"
     local file = assert(io.open(name))
