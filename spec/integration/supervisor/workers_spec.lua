@@ -199,8 +199,11 @@ describe("A reload with real workers", function()
   it("runs the new script", function()
     local run = supervised.start("process.send 'ready' print 'old'", { workers = 2 })
     run:all_ready()
-    supervised.write "process.send 'ready' mw.timers.set_timeout(process.exit, 60000, 42)"
+    supervised.write "process.send 'ready' print 'new'"
     assert.is_true(run.supervisor:reload())
+    eventually(function()
+      return supervised.written():find("new\n", 1, true)
+    end)
     local status = run.supervisor:status()
     assert.equal(2, status.generation)
     assert.equal(2, #status.workers)
