@@ -17,6 +17,7 @@ local uv = require "luv"
 
 ---@class mw.ForkServer
 ---@field preload mw.Preload
+---@field _settle? fun(err: mw.Error?) ends the wait of when_ready()
 local Server = { __name = "mw.fork_server" }
 Server.__index = Server
 
@@ -73,6 +74,9 @@ function Server.start(preload, on_end)
     fds = { n = 4, false, 1, 2, theirs },
     death_signal = native.signals.SIGKILL,
   }, function()
+    if self._settle then
+      self._settle(self:wait(0))
+    end
     self:close()
     on_end(self)
   end)
@@ -114,17 +118,20 @@ end
 ---@param done fun(err: mw.Error?)
 function Server:when_ready(limit, done)
   local poll, timer = uv.new_poll(self._socket), nil
-  local function finish(err)
+  -- Its end, which closes the socket, may be seen before what it has said; and
+  -- the loop must not be left with a socket that is closed.
+  function self._settle(err)
+    self._settle = nil
     poll:close()
     timers.clear_timeout(timer)
     done(err)
   end
   timer = timers.set_timeout(function()
     self:kill()
-    finish(preload_error("ETIMEDOUT", "", limit))
+    self._settle(preload_error("ETIMEDOUT", "", limit))
   end, limit)
   poll:start("r", function()
-    finish(self:wait(0))
+    self._settle(self:wait(0))
   end)
 end
 

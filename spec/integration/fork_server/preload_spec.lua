@@ -4,6 +4,7 @@ local child_process = require "mw.child_process"
 local children = require "spec.support.children"
 local eventually = require "spec.support.eventually"
 local fork_server = require "mw.fork_server"
+local leaks = require "spec.support.leaks"
 local misuse = require "spec.support.misuse"
 local mw = require "mw"
 local proc = require "spec.support.proc"
@@ -39,7 +40,7 @@ end
 
 -- The fork server that runs now, and its title.
 local function find_server()
-  for _, pid in ipairs(require("spec.support.leaks").children()) do
+  for _, pid in ipairs(leaks.children()) do
     local file = io.open(("/proc/%d/cmdline"):format(pid))
     local title = file and file:read "a" or ""
     if title:find "^mwrun: fork server" then
@@ -343,6 +344,32 @@ describe("A fork server", function()
       assert.equal("1", run("io.write(require 'app')", {}, { preload = { "app" } }).stdout)
       fork_server.replace()
     end
+  end)
+
+  it("says why it is no good also where its end is seen first", function()
+    run("", { app = "" })
+    folder:write("app.lua", "error 'bad'")
+    local err
+    -- Its end is noted before the loop next looks at what it has said.
+    mw.process.once("SIGCHLD", function()
+      local before = {}
+      for _, pid in ipairs(leaks.children()) do
+        before[pid] = true
+      end
+      fork_server.replace(function(failure)
+        err = failure
+      end)
+      for _, pid in ipairs(leaks.children()) do
+        while not before[pid] and proc.is_alive(pid) do -- luacheck: ignore
+        end
+      end
+    end)
+    children.run "true"
+    eventually(function()
+      return err
+    end)
+    assert.matches("cannot preload 'app': .*bad", err.message)
+    fork_server.replace()
   end)
 
   it("is replaced at once where there is none", function()
