@@ -25,6 +25,8 @@ static const char *const own_modules[] = {
     "mw.ipc.handle",
     "mw.net",
     "mw.process",
+    "mw.process.standard_input",
+    "mw.process.standard_output",
     "mw.stream",
     "mw.timers",
 };
