@@ -58,7 +58,7 @@ local c_privileges = {
 
 -- Lua: what lua/mw/ holds.
 local lua_order = {
-  "counters error",
+  "counters error uv",
   "exit json msgpack options providers start tick",
   "timers",
   "task",
@@ -93,7 +93,7 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor timers",
+  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor uv",
   ["mw.core.acceptor"] = words "cluster",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",

@@ -11,7 +11,7 @@ local signals = require "mw.process.signals"
 local start = require "mw.start"
 local system = require "mw.core.system"
 local tick = require "mw.tick"
-local uv = require "luv"
+local uv = require "mw.uv"
 
 ---@class mw.process
 ---@field pid integer
@@ -170,9 +170,9 @@ end)
 ---@return string? directory
 ---@return mw.Error? err
 function process.cwd()
-  local directory, text, code = uv.cwd()
+  local directory, code = system.cwd()
   if not directory then
-    return nil, errors.from_luv(text, code, "getcwd")
+    return nil, errors.system(code, "getcwd")
   end
   return directory
 end
@@ -416,7 +416,7 @@ local lazy = {
 }
 
 start.run(function()
-  process.pid = math.tointeger(uv.os_getpid())
+  process.pid = system.pid()
   process.argv, process.exec_argv = nil, nil
   parent.attach(process, events)
 end)

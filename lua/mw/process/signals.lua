@@ -4,7 +4,7 @@
 local errors = require "mw.error"
 local system = require "mw.core.system"
 local numbers = require("mw.core.process").signals
-local uv = require "luv"
+local uv = require "mw.uv"
 
 local M = {
   --- The highest number that a signal can have.
