@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/signals.h"
 #include "process/child_setup.h"
 #include "process/warm_heap.h"
 
@@ -34,10 +35,22 @@ static bool is_packet_socket(int fd) {
 }
 
 /* What a terminal sends to all of a group is for the master to decide on. */
+static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP};
+
+#define IGNORED_COUNT (sizeof ignored / sizeof *ignored)
+
 static void ignore_terminal(void) {
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
+  for (size_t i = 0; i < IGNORED_COUNT; i++)
+    signal(ignored[i], SIG_IGN);
+}
+
+/* Whatever the modules have set: all others are as workers begin with them. */
+static void reset_other_signals(void) {
+  sigset_t others;
+  sigfillset(&others);
+  for (size_t i = 0; i < IGNORED_COUNT; i++)
+    sigdelset(&others, ignored[i]);
+  mw_signals_reset(&others);
 }
 
 struct mw_fork_server mw_fork_server_take(void) {
@@ -153,6 +166,9 @@ static void become_worker(struct mw_fork_request *request) {
                                  .report_fd = request->report_fd,
                                  .parent = request->parent};
   struct mw_child_report report = {.stage = MW_STAGE_NONE, .pid = getpid()};
+  sigemptyset(&setup.changed_signals);
+  for (size_t i = 0; i < IGNORED_COUNT; i++)
+    sigaddset(&setup.changed_signals, ignored[i]);
   if (fchdir(request->folder_fd) == -1) {
     report = (struct mw_child_report){MW_STAGE_CHDIR, errno, getpid()};
     mw_child_report_write(request->report_fd, report);
@@ -195,6 +211,7 @@ static bool meet_request(struct mw_fork_server *server) {
 bool mw_fork_server_run(struct mw_fork_server *server) {
   bool is_worker = false;
   fflush(NULL);
+  reset_other_signals();
   mw_warm_heap_settle();
   while (!is_worker &&
          mw_fork_request_receive(server->socket, &server->request) > 0) {

@@ -97,6 +97,7 @@ static int start_program(const struct mw_spawn_options *options,
       .options = options, .plan = &plan, .parent = getpid()};
   int pid = -ENOMEM;
 
+  sigfillset(&setup.changed_signals);
   *stage = MW_STAGE_MEMORY;
   if (mw_exec_plan_init(&plan, options) != 0)
     return -ENOMEM;
