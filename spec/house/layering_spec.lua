@@ -32,7 +32,10 @@ local c_doors = {
   cluster = words "dispatcher handoff intake policy",
   http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
-  process = words "environment fork_client fork_server image leftovers limits parent_death reaper spawn_options spawn_sync title tree",
+  process = words [[
+    environment fork_client fork_server image leftovers limits parent_death
+    reaper spawn_options spawn_sync title tree
+  ]],
   bindings = words [[
     lua_acceptor lua_call lua_channel lua_dispatcher lua_exit
     lua_http lua_intake lua_interrupt lua_loop lua_process modules
