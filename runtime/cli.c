@@ -337,10 +337,8 @@ enum mw_cli_outcome mw_cli_run(lua_State *L, int argc, char **argv,
   }
   if (options.version)
     print_lua_version();
-  if (!opened) {
+  if (!opened)
     mw_state_open(L, options.ignore_environment);
-    lua_gc(L, LUA_GCGEN, 0, 0);
-  }
   create_arg_table(L, argv, argc, options.script);
   if (opened && mw_push_hook(L, MW_HOOK_START))
     lua_call(L, 0, 0);

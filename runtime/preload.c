@@ -16,10 +16,22 @@
 
 /* What nearly every worker requires. */
 static const char *const own_modules[] = {
-    "mw",         "mw.child_process", "mw.cluster.inside",
-    "mw.dgram",   "mw.emitter",       "mw.net",
-    "mw.process", "mw.http",          "mw.ipc.handle",
-    "mw.stream",  "mw.timers",
+    "mw",
+    "mw.child_process",
+    "mw.cluster.inside",
+    "mw.dgram",
+    "mw.emitter",
+    "mw.http",
+    "mw.http.client_request",
+    "mw.http.router",
+    "mw.http.static",
+    "mw.ipc.handle",
+    "mw.net",
+    "mw.process",
+    "mw.process.standard_input",
+    "mw.process.standard_output",
+    "mw.stream",
+    "mw.timers",
 };
 
 /* As the text of an error that was not caught, without its traceback. */
@@ -101,7 +113,6 @@ bool mw_preload_run(lua_State *L, struct mw_fork_server *server, char **argv) {
   mw_calls(L)->loopless = true;
   add_last_finalizer(L);
   mw_state_open(L, ignore_environment);
-  lua_gc(L, LUA_GCGEN, 0, 0);
   set_title(names);
   const char *failed = load_all(L, names, server->socket);
   if (failed) {

@@ -3,8 +3,6 @@
 local errors = require "mw.error"
 local loop = require "mw.core.loop"
 local options = require "mw.options"
-local task = require "mw.task"
-local timers = require "mw.timers"
 
 ---@class mw.Emitter
 local Emitter = { __name = "mw.emitter" }
@@ -293,6 +291,9 @@ function Emitter:wait(event, timeout)
   elseif timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
     errors.misuse("wait: bad argument 'timeout' (milliseconds from 0 up expected, got %s)", options.show(timeout))
   end
+  -- Loaded by the first who waits: many processes only listen.
+  local task = require "mw.task"
+  local timers = require "mw.timers"
   return task.await(("the event '%s'"):format(tostring(event)), function(done)
     if self.destroyed then
       return done(nil, self.errored or destroyed_error(tostring(event)))

@@ -5,7 +5,7 @@ local errors = require "mw.error"
 local loop = require "mw.core.loop"
 local options = require "mw.options"
 local system = require "mw.core.system"
-local uv = require "luv"
+local uv = require "mw.uv"
 
 local M = {
   --- The longest time, in milliseconds: beyond it a double no longer counts

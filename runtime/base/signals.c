@@ -1,6 +1,5 @@
 #include "base/signals.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define SIGNAL(name)                                                           \
@@ -87,19 +86,6 @@ const struct mw_signals_entry *mw_signals_list(size_t *count) {
   return signals;
 }
 
-int mw_signals_number(const char *name) {
-  for (size_t i = 0; i < COUNT_OF(signals); i++) {
-    if (strcmp(signals[i].name, name) == 0)
-      return signals[i].number;
-  }
-  for (int signum = SIGRTMIN; signum <= SIGRTMAX; signum++) {
-    const char *known = realtime_name(signum);
-    if (known != NULL && strcmp(known, name) == 0)
-      return signum;
-  }
-  return 0;
-}
-
 const char *mw_signals_name(int signum) {
   for (size_t i = 0; i < COUNT_OF(signals); i++) {
     if (signals[i].number == signum)
@@ -108,11 +94,13 @@ const char *mw_signals_name(int signum) {
   return signum >= 32 && signum < _NSIG ? realtime_name(signum) : NULL;
 }
 
-void mw_signals_reset_in_child(void) {
+void mw_signals_reset(const sigset_t *set) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = SIG_DFL;
   /* Fails for SIGKILL, SIGSTOP and those the C library keeps: all right. */
-  for (int signum = 1; signum < _NSIG; signum++)
-    sigaction(signum, &action, NULL);
+  for (int signum = 1; signum < _NSIG; signum++) {
+    if (sigismember(set, signum) == 1)
+      sigaction(signum, &action, NULL);
+  }
 }

@@ -7,6 +7,7 @@
 #ifndef MW_BASE_SIGNALS_H
 #define MW_BASE_SIGNALS_H
 
+#include <signal.h>
 #include <stddef.h>
 
 struct mw_signals_entry {
@@ -20,9 +21,6 @@ struct mw_signals_entry {
  */
 const struct mw_signals_entry *mw_signals_list(size_t *count);
 
-/** The number for a name like "SIGTERM", 0 if there is no such signal. */
-int mw_signals_number(const char *name);
-
 /**
  * The canonical name of a signal, also of a real-time one ("SIGRTMIN+2");
  * NULL if there is no such number.
@@ -30,9 +28,9 @@ int mw_signals_number(const char *name);
 const char *mw_signals_name(int signum);
 
 /**
- * Gives all signals their default disposition. Async-signal-safe; made for
+ * Gives these signals their default disposition. Async-signal-safe; made for
  * the time between vfork and exec, with all signals blocked (sigaction(2)).
  */
-void mw_signals_reset_in_child(void);
+void mw_signals_reset(const sigset_t *set);
 
 #endif

@@ -375,7 +375,7 @@ static void open_signals(lua_State *L) {
       continue;
     lua_pushstring(L, name);
     lua_rawseti(L, -2, signum);
-    if (mw_signals_number(name) == signum) {
+    if (signum >= SIGRTMIN) {
       lua_pushinteger(L, signum);
       lua_setfield(L, -3, name);
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -52,6 +53,21 @@ static int system_abort(lua_State *L) {
   abort();
 }
 
+/* pid() -> integer (getpid(2)) */
+static int system_pid(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+/* cwd() -> path | nil, errname (getcwd(3)) */
+static int system_cwd(lua_State *L) {
+  char path[PATH_MAX];
+  if (getcwd(path, sizeof path) == NULL)
+    return push_outcome(L, -1);
+  lua_pushstring(L, path);
+  return 1;
+}
+
 /* hrtime() -> integer nanoseconds (uv_hrtime) */
 static int system_hrtime(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)uv_hrtime());
@@ -83,8 +99,10 @@ static int system_restore_signal(lua_State *L) {
 int luaopen_mw_core_system(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"abort", system_abort},
+      {"cwd", system_cwd},
       {"flush_stdout", system_flush_stdout},
       {"hrtime", system_hrtime},
+      {"pid", system_pid},
       {"restore_signal", system_restore_signal},
       {"setgid", system_setgid},
       {"setuid", system_setuid},

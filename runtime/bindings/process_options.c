@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "process/environment.h"
 #include "process/limits.h"
 
 #define MAX_FDS 65536
@@ -203,6 +204,20 @@ static void check_fork_server(lua_State *L, int index,
   options->double_fork = flag_field(L, index, "double_fork");
 }
 
+/* The list that results stays on the stack too. */
+static void check_environment(lua_State *L, int index,
+                              struct mw_spawn_options *options) {
+  char *const *env = string_list(L, index, "env");
+  char *const *changes = string_list(L, index, "variables");
+  options->envp = env;
+  if (changes == NULL)
+    return;
+  size_t room = mw_environment_room(env, changes);
+  char **changed = lua_newuserdatauv(L, room * sizeof *changed, 0);
+  mw_environment_change(env, changes, changed);
+  options->envp = changed;
+}
+
 void mw_check_spawn_options(lua_State *L, int index,
                             struct mw_spawn_options *options) {
   luaL_checktype(L, index, LUA_TTABLE);
@@ -214,7 +229,7 @@ void mw_check_spawn_options(lua_State *L, int index,
   options->argv = string_list(L, index, "args");
   if (options->argv == NULL)
     bad_field(L, "args", "table");
-  options->envp = string_list(L, index, "env");
+  check_environment(L, index, options);
   options->cwd = string_field(L, index, "cwd");
   check_fds(L, index, options);
   check_limits(L, index, options);

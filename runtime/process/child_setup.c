@@ -258,9 +258,9 @@ static int set_attributes(const struct mw_child_setup *setup,
   return 0;
 }
 
-static void accept_all_signals(void) {
+static void accept_all_signals(const sigset_t *changed) {
   sigset_t none;
-  mw_signals_reset_in_child();
+  mw_signals_reset(changed);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -314,7 +314,7 @@ void mw_child_setup_apply(struct mw_child_setup *setup) {
   cloexec_from(wanted);
   if ((error = set_attributes(setup, &stage)) != 0)
     fail(setup->report_fd, stage, error);
-  accept_all_signals();
+  accept_all_signals(&setup->changed_signals);
 }
 
 void mw_child_setup_run(struct mw_child_setup *setup) {

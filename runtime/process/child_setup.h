@@ -10,6 +10,8 @@
 #ifndef MW_PROCESS_CHILD_SETUP_H
 #define MW_PROCESS_CHILD_SETUP_H
 
+#include <signal.h>
+
 #include "process/exec_plan.h"
 #include "process/spawn_options.h"
 
@@ -21,6 +23,7 @@ enum mw_spawn_stage {
   MW_STAGE_PIPE,
   MW_STAGE_FORK,
   MW_STAGE_SERVER,
+  MW_STAGE_WORKER,
   MW_STAGE_SETSID,
   MW_STAGE_SETPGID,
   MW_STAGE_STDIO,
@@ -43,6 +46,7 @@ struct mw_child_setup {
   const struct mw_spawn_options *options;
   struct mw_exec_plan *plan; /* NULL where there is no program to exec */
   int *sources;              /* room for max(3, fd_count) ints */
+  sigset_t changed_signals;  /* whose action may not be the default one */
   int report_fd;             /* becomes one above the wanted ones */
   pid_t parent;
 };

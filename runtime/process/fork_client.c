@@ -12,6 +12,7 @@
 
 #include "base/deadline.h"
 #include "base/fd.h"
+#include "process/children.h"
 #include "process/fork_request.h"
 
 #define PATIENCE_MS 30000
@@ -74,6 +75,19 @@ static int read_report(int report_fd, int64_t deadline,
   return -report.error;
 }
 
+/* A worker that has ended before it could say so, as its maker knows it: a
+   child of ours only where it did not come in the portable way. */
+static bool reap_unheard(int socket, int64_t deadline) {
+  pid_t pid = 0;
+  if (mw_fork_request_send_question(socket, deadline) != 0 ||
+      wait_readable(socket, deadline) != 0 ||
+      mw_fd_read(socket, &pid, sizeof pid) != (int)sizeof pid)
+    return false;
+  if (pid > 0)
+    reap(pid);
+  return true;
+}
+
 static int ask(const struct mw_spawn_options *options, int folder_fd,
                enum mw_spawn_stage *stage) {
   int64_t deadline = mw_deadline_after(PATIENCE_MS);
@@ -89,6 +103,8 @@ static int ask(const struct mw_spawn_options *options, int folder_fd,
   if (rc == 0)
     rc = read_report(report[0], deadline, stage);
   mw_fd_close(report[0]);
+  if (rc == -ECONNRESET && reap_unheard(options->server, deadline))
+    *stage = MW_STAGE_WORKER;
   return rc;
 }
 
@@ -104,27 +120,47 @@ static int ask_from_here(const struct mw_spawn_options *options,
   return rc;
 }
 
-/* An orphan of ours in that moment becomes ours: no longer than needed. */
+/* Without memory, or without the list, a stray remains one. */
+static void add_strays(const struct mw_buffer *before, pid_t worker,
+                       struct mw_buffer *strays) {
+  struct mw_buffer after = {.bytes = NULL};
+  mw_children_list(&after);
+  const pid_t *pids = (const pid_t *)(const void *)after.bytes;
+  for (size_t i = 0; i < after.length / sizeof *pids; i++) {
+    if (pids[i] != worker && !mw_children_include(before, pids[i]))
+      mw_buffer_append(strays, &pids[i], sizeof *pids);
+  }
+  mw_buffer_free(&after);
+}
+
+/* Any orphan among our descendants becomes ours in that moment: no longer than
+   needed. */
 static int ask_as_subreaper(const struct mw_spawn_options *options,
-                            enum mw_spawn_stage *stage) {
+                            enum mw_spawn_stage *stage,
+                            struct mw_buffer *strays) {
   struct mw_spawn_options changed = *options;
+  struct mw_buffer children = {.bytes = NULL};
+  bool known = mw_children_list(&children);
   int before = 0;
   changed.double_fork = true;
   prctl(PR_GET_CHILD_SUBREAPER, &before);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   int rc = ask_from_here(&changed, stage);
   prctl(PR_SET_CHILD_SUBREAPER, before);
+  if (known)
+    add_strays(&children, rc, strays);
+  mw_buffer_free(&children);
   return rc;
 }
 
 int mw_fork_client_start(const struct mw_spawn_options *options,
-                         enum mw_spawn_stage *stage) {
+                         enum mw_spawn_stage *stage, struct mw_buffer *strays) {
   int rc = -ENOSYS;
   *stage = MW_STAGE_FORK;
   if (!options->double_fork)
     rc = ask_from_here(options, stage);
   bool refused = rc == -ENOSYS || rc == -EINVAL || rc == -EPERM;
   if (*stage == MW_STAGE_FORK && refused)
-    rc = ask_as_subreaper(options, stage);
+    rc = ask_as_subreaper(options, stage, strays);
   return rc;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/buffer.h"
 #include "process/child_setup.h"
 
 /** What a process gets from its parent, and no option of spawn changes. */
@@ -40,9 +41,13 @@ int mw_fork_client_wait(int socket, int timeout_ms, char *reason, size_t size);
 /**
  * Starts a worker, as mw_spawn does a program. UV_EPIPE in the stage "server"
  * where there was nobody to ask; UV_ECONNRESET where the server has ended over
- * it, UV_ETIMEDOUT where it does not answer.
+ * it, and in the stage "worker" where that was killed before it ran;
+ * UV_ETIMEDOUT where the server does not answer.
+ *
+ * Whoever else has become a child of this process meanwhile is added to
+ * `strays`, a pid_t each: their own parents have ended, and we must reap them.
  */
 int mw_fork_client_start(const struct mw_spawn_options *options,
-                         enum mw_spawn_stage *stage);
+                         enum mw_spawn_stage *stage, struct mw_buffer *strays);
 
 #endif

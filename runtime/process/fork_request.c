@@ -157,6 +157,14 @@ int mw_fork_request_send(int socket, const struct mw_spawn_options *options,
   return rc;
 }
 
+int mw_fork_request_send_question(int socket, int64_t deadline) {
+  struct header header = {.size = sizeof header};
+  const struct mw_buffer bytes = {.bytes = (char *)&header,
+                                  .length = sizeof header};
+  const struct mw_buffer nothing = {.bytes = NULL};
+  return send_all(socket, &bytes, &nothing, deadline);
+}
+
 /* receiving */
 
 static int take_fds(struct msghdr *message, struct mw_fork_request *request) {

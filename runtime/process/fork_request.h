@@ -16,7 +16,7 @@
 /** A request that was received. All zero holds nothing. */
 struct mw_fork_request {
   struct mw_spawn_options options; /* good until the next one is received */
-  int argc;
+  int argc;      /* 0: a question for the last worker, and nothing else in it */
   pid_t parent;  /* the master */
   int report_fd; /* for a struct mw_child_report */
   int folder_fd; /* where the master is; options.cwd starts from it */
@@ -35,6 +35,12 @@ struct mw_fork_request {
  */
 int mw_fork_request_send(int socket, const struct mw_spawn_options *options,
                          int report_fd, int folder_fd, int64_t deadline);
+
+/**
+ * Asks for the pid of the worker that was made last: a pid_t on the socket, 0
+ * where it is unknown. The same results.
+ */
+int mw_fork_request_send_question(int socket, int64_t deadline);
 
 /**
  * Waits for a request. 1, 0 at the end, or a negative code where no more can

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/signals.h"
 #include "process/child_setup.h"
 #include "process/warm_heap.h"
 
@@ -34,10 +35,22 @@ static bool is_packet_socket(int fd) {
 }
 
 /* What a terminal sends to all of a group is for the master to decide on. */
+static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP};
+
+#define IGNORED_COUNT (sizeof ignored / sizeof *ignored)
+
 static void ignore_terminal(void) {
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
+  for (size_t i = 0; i < IGNORED_COUNT; i++)
+    signal(ignored[i], SIG_IGN);
+}
+
+/* Whatever the modules have set: all others are as workers begin with them. */
+static void reset_other_signals(void) {
+  sigset_t others;
+  sigfillset(&others);
+  for (size_t i = 0; i < IGNORED_COUNT; i++)
+    sigdelset(&others, ignored[i]);
+  mw_signals_reset(&others);
 }
 
 struct mw_fork_server mw_fork_server_take(void) {
@@ -52,12 +65,14 @@ struct mw_fork_server mw_fork_server_take(void) {
   return server;
 }
 
+static void tell(int socket, const void *bytes, size_t size) {
+  while (send(socket, bytes, size, MSG_NOSIGNAL) == -1 && errno == EINTR)
+    continue;
+}
+
 void mw_fork_server_ready(struct mw_fork_server *server, const char *reason) {
   const char *text = reason != NULL ? reason : "";
-  size_t length = strlen(text) + 1;
-  while (send(server->socket, text, length, MSG_NOSIGNAL) == -1 &&
-         errno == EINTR)
-    continue;
+  tell(server->socket, text, strlen(text) + 1);
 }
 
 /* making a worker */
@@ -151,6 +166,9 @@ static void become_worker(struct mw_fork_request *request) {
                                  .report_fd = request->report_fd,
                                  .parent = request->parent};
   struct mw_child_report report = {.stage = MW_STAGE_NONE, .pid = getpid()};
+  sigemptyset(&setup.changed_signals);
+  for (size_t i = 0; i < IGNORED_COUNT; i++)
+    sigaddset(&setup.changed_signals, ignored[i]);
   if (fchdir(request->folder_fd) == -1) {
     report = (struct mw_child_report){MW_STAGE_CHDIR, errno, getpid()};
     mw_child_report_write(request->report_fd, report);
@@ -170,29 +188,43 @@ static int make_worker(const struct mw_fork_request *request) {
                                       : clone_sibling();
 }
 
-bool mw_fork_server_run(struct mw_fork_server *server) {
+/* Returns true in the worker. */
+static bool meet_request(struct mw_fork_server *server) {
   struct mw_fork_request *request = &server->request;
   sigset_t all, old;
-  fflush(NULL);
-  mw_warm_heap_settle();
   sigfillset(&all);
-  while (mw_fork_request_receive(server->socket, request) > 0) {
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int pid = make_worker(request);
-    if (pid == 0) {
-      become_worker(request);
-      return true;
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (pid < 0)
-      mw_child_report_write(request->report_fd,
-                            (struct mw_child_report){MW_STAGE_FORK, -pid, 0});
-    mw_fork_request_release(request);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  int pid = make_worker(request);
+  if (pid == 0) {
+    become_worker(request);
+    return true;
+  }
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  if (pid < 0)
+    mw_child_report_write(request->report_fd,
+                          (struct mw_child_report){MW_STAGE_FORK, -pid, 0});
+  server->last = pid > 0 && !request->options.double_fork ? pid : 0;
+  mw_fork_request_release(request);
+  return false;
+}
+
+bool mw_fork_server_run(struct mw_fork_server *server) {
+  bool is_worker = false;
+  fflush(NULL);
+  reset_other_signals();
+  mw_warm_heap_settle();
+  while (!is_worker &&
+         mw_fork_request_receive(server->socket, &server->request) > 0) {
+    if (server->request.argc == 0)
+      tell(server->socket, &server->last, sizeof server->last);
+    else
+      is_worker = meet_request(server);
   }
   /* The death of the master, which may come by now, would cut exit(3) short:
      the leak check of a sanitizer complains of that. */
-  prctl(PR_SET_PDEATHSIG, 0);
-  return false;
+  if (!is_worker)
+    prctl(PR_SET_PDEATHSIG, 0);
+  return is_worker;
 }
 
 void mw_fork_server_close(struct mw_fork_server *server) {

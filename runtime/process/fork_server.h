@@ -17,6 +17,7 @@
 
 struct mw_fork_server {
   int socket; /* -1: this process is none */
+  pid_t last; /* the worker that was made last, 0 where that is unknown */
   struct mw_fork_request request;
 };
 

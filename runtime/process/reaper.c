@@ -241,14 +241,26 @@ static void on_sweeper_closed(uv_handle_t *handle) {
   handle_closed(OWNER(handle, sweeper));
 }
 
+static void on_exit_of_stray(struct mw_child *stray, int status, int signum) {
+  (void)status;
+  (void)signum;
+  free(stray);
+}
+
+static void let_go(struct mw_child *child) {
+  mw_child_forget(child);
+  if (child->on_exit == on_exit_of_stray)
+    free(child);
+}
+
 void mw_reaper_close(struct mw_reaper *reaper) {
   reaper->closing = true;
   for (size_t i = 0; i < BUCKET_COUNT; i++) {
     while (reaper->buckets[i] != NULL)
-      mw_child_forget(reaper->buckets[i]);
+      let_go(reaper->buckets[i]);
   }
   while (reaper->ended != NULL)
-    mw_child_forget(reaper->ended);
+    let_go(reaper->ended);
   if (reaper->open_handles == 0) {
     free(reaper);
     return;
@@ -276,9 +288,24 @@ static void adopt(struct mw_reaper *reaper, struct mw_child *child, pid_t pid) {
   sweep_soon(reaper);
 }
 
+/* Where there is no memory for one, it is left to the kernel when we end. */
+static void adopt_strays(struct mw_reaper *reaper,
+                         const struct mw_buffer *strays) {
+  const pid_t *pids = (const pid_t *)(const void *)strays->bytes;
+  for (size_t i = 0; i < strays->length / sizeof *pids; i++) {
+    struct mw_child *stray = calloc(1, sizeof *stray);
+    if (stray == NULL)
+      return;
+    stray->on_exit = on_exit_of_stray;
+    adopt(reaper, stray, pids[i]);
+    mw_child_set_referenced(stray, false);
+  }
+}
+
 int mw_reaper_spawn(struct mw_reaper *reaper, struct mw_child *child,
                     const struct mw_spawn_options *options,
                     enum mw_spawn_stage *stage) {
+  struct mw_buffer strays = {.bytes = NULL};
   int rc;
   child->reaper = NULL;
   child->link = NULL;
@@ -286,7 +313,9 @@ int mw_reaper_spawn(struct mw_reaper *reaper, struct mw_child *child,
   rc = start_handles(reaper);
   if (rc != 0)
     return rc;
-  rc = mw_spawn(options, stage);
+  rc = mw_spawn(options, stage, &strays);
+  adopt_strays(reaper, &strays);
+  mw_buffer_free(&strays);
   if (rc < 0) {
     update_handle(reaper);
     return rc;

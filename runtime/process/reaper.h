@@ -3,11 +3,12 @@
  *
  * Owns a SIGCHLD watcher, which exists while there are children, and a table
  * of the children it waits for, each a struct mw_child inside an object of the
- * caller. Waits for these pids only; as pid 1, while it has any, it takes all
- * others off the kernel too. Called by lua_process and the cluster, on the
- * loop's thread; one per loop. Lives from mw_reaper_new until the loop has run
- * the close callbacks that mw_reaper_close asks for. Its handles keep `data`
- * NULL, which tells them from luv's.
+ * caller or, for strays (process/fork_client), of its own. Waits for these pids
+ * only; as pid 1, while it has any, it takes all others off the kernel too.
+ * Called by lua_process and the cluster, on the loop's thread; one per loop.
+ * Lives from mw_reaper_new until the loop has run the close callbacks that
+ * mw_reaper_close asks for. Its handles keep `data` NULL, which tells them from
+ * luv's.
  */
 #ifndef MW_PROCESS_REAPER_H
 #define MW_PROCESS_REAPER_H

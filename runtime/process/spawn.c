@@ -18,6 +18,7 @@ const char *mw_spawn_stage_name(enum mw_spawn_stage stage) {
   case MW_STAGE_PIPE: return "pipe";
   case MW_STAGE_FORK: return "fork";
   case MW_STAGE_SERVER: return "server";
+  case MW_STAGE_WORKER: return "worker";
   case MW_STAGE_SETSID: return "setsid";
   case MW_STAGE_SETPGID: return "setpgid";
   case MW_STAGE_STDIO: return "stdio";
@@ -96,6 +97,7 @@ static int start_program(const struct mw_spawn_options *options,
       .options = options, .plan = &plan, .parent = getpid()};
   int pid = -ENOMEM;
 
+  sigfillset(&setup.changed_signals);
   *stage = MW_STAGE_MEMORY;
   if (mw_exec_plan_init(&plan, options) != 0)
     return -ENOMEM;
@@ -107,8 +109,8 @@ static int start_program(const struct mw_spawn_options *options,
   return pid;
 }
 
-int mw_spawn(const struct mw_spawn_options *options,
-             enum mw_spawn_stage *stage) {
-  return options->from_server ? mw_fork_client_start(options, stage)
+int mw_spawn(const struct mw_spawn_options *options, enum mw_spawn_stage *stage,
+             struct mw_buffer *strays) {
+  return options->from_server ? mw_fork_client_start(options, stage, strays)
                               : start_program(options, stage);
 }

@@ -79,7 +79,7 @@ static int start(struct sync_run *run) {
   if (rc == 0) {
     options.fds = run->fds;
     options.fd_count = run->fd_count;
-    rc = mw_spawn(&options, &request->stage);
+    rc = mw_spawn(&options, &request->stage, NULL);
   }
   close_child_ends(run);
   return rc;

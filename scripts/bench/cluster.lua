@@ -27,7 +27,11 @@ for _, policy in ipairs { "rr", "none", "reuseport" } do
 end
 
 local replace = compare.path "workloads/replace"
-compare.beside_node("kill -9 of a worker to the next that listens", "us", { mwrun, replace .. ".lua" }, {
-  "node",
-  replace .. ".js",
-}, 5)
+
+local function replacement(title, ...)
+  compare.beside_node(title, "us", { mwrun, replace .. ".lua", "20", ... }, { "node", replace .. ".js", "20" }, 5)
+end
+
+replacement "kill -9 of a worker to the next that listens"
+replacement("the same, from a fork server", "mw")
+replacement("the same, with 10 MB preloaded", "ten_megabytes")

@@ -32,7 +32,10 @@ local c_doors = {
   cluster = words "dispatcher handoff intake policy",
   http = words "body connection exchange header_block parser server",
   ipc = words "channel inherited",
-  process = words "fork_client fork_server image leftovers limits parent_death reaper spawn_options spawn_sync title tree",
+  process = words [[
+    environment fork_client fork_server image leftovers limits parent_death
+    reaper spawn_options spawn_sync title tree
+  ]],
   bindings = words [[
     lua_acceptor lua_call lua_channel lua_dispatcher lua_exit
     lua_http lua_intake lua_interrupt lua_loop lua_process modules
@@ -58,7 +61,7 @@ local c_privileges = {
 
 -- Lua: what lua/mw/ holds.
 local lua_order = {
-  "counters error",
+  "counters error uv",
   "exit json msgpack options providers start tick",
   "timers",
   "task",
@@ -93,7 +96,7 @@ local lua_doors = {
 
 -- The modules that come from C belong to these.
 local lua_privileges = {
-  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor timers",
+  ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor uv",
   ["mw.core.acceptor"] = words "cluster",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",

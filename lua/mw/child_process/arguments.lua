@@ -256,6 +256,7 @@ local stage_notes = {
   death_signal = "can't tie it to its parent",
   server = "its fork server has ended, or does not answer",
   umask = "can't set its umask",
+  worker = "it was killed before it ran",
 }
 
 --- The error of a start that the system refused.

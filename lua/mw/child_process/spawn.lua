@@ -7,23 +7,19 @@ local core = require "mw.core.process"
 local errors = require "mw.error"
 local fork_server = require "mw.fork_server"
 local options = require "mw.options"
-local process = require "mw.process"
 local stdio = require "mw.child_process.stdio"
 local tick = require "mw.tick"
 
 local M = {}
 
--- The caller's environment, or ours, with the variables of this channel and of
--- no other.
-local function with_channel(opts, ipc)
-  local env = {}
-  for name, value in pairs(opts.env or process.env) do
-    env[name] = value
-  end
+-- As the engine takes them: what tells of this channel is set, and what would
+-- tell of another is taken out.
+local function channel_variables(opts, ipc)
+  local list = {}
   for name, value in pairs(Channel.variables(ipc - 1, opts)) do
-    env[name] = value or nil
+    list[#list + 1] = value and name .. "=" .. value or name
   end
-  return env
+  return list
 end
 
 -- Tells of a failure once the caller has had the time to listen.
@@ -115,9 +111,7 @@ function M.start(what, file, args, opts)
   elseif opts.signal and opts.signal.aborted then
     err = abort(child, slots, opts.signal)
   else
-    if ipc then
-      engine.env = arguments.environment_list(with_channel(opts, ipc))
-    end
+    engine.variables = ipc and channel_variables(opts, ipc)
     err = start(child, engine, slots, ipc, opts)
   end
   if err then

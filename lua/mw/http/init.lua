@@ -1,31 +1,57 @@
 -- HTTP/1.1: the door. (https://nodejs.org/api/http.html)
 
-local Agent = require "mw.http.agent"
-local ClientRequest = require "mw.http.client_request"
 local Server = require "mw.http.server"
-local arguments = require "mw.http.arguments"
 local options = require "mw.options"
 local query = require "mw.http.query"
-local router = require "mw.http.router"
-local static = require "mw.http.static"
 local task = require "mw.task"
 
-local M = {
-  Agent = Agent,
+-- What most servers do without is loaded when it is first looked at.
+local later = {
+  Agent = function()
+    return require "mw.http.agent"
+  end,
+  global_agent = function()
+    return require("mw.http.agent").global
+  end,
+  router = function()
+    return require "mw.http.router"
+  end,
+  static = function()
+    return require("mw.http.static").new
+  end,
+}
+
+---@class mw.http
+---@field Agent table
+---@field global_agent mw.HttpAgent that of requests which name none
+---@field router fun(): mw.Router
+---@field static fun(folder: string, opts?: table): function files of a folder, as a handler
+local M = setmetatable({
   Server = Server,
   create_server = Server.new,
-  --- Files of a folder, as a handler.
-  static = static.new,
-  router = router,
-  --- The agent of requests that name none.
-  global_agent = Agent.global,
   parse_query = query.parse,
   stringify_query = query.stringify,
-}
+}, {
+  __index = function(self, name)
+    local load = later[name]
+    if load then
+      self[name] = load()
+      return rawget(self, name)
+    end
+  end,
+})
+
+local function new_request(checked)
+  return require("mw.http.client_request").new(checked)
+end
+
+local function check(what, ...)
+  return require("mw.http.arguments").request(what, ...)
+end
 
 -- Its error goes to the callback, else it is an event.
 local function start(what, callback, ...)
-  local request = ClientRequest.new(arguments.request(what, ...))
+  local request = new_request(check(what, ...))
   if callback then
     request:_answer_to(callback)
   end
@@ -63,9 +89,9 @@ function M.get(target, opts, callback)
     opts, callback = nil, opts
   end
   options.optional("get", "callback", callback, options.callback)
-  local what = arguments.request("get", target, opts)
+  local checked = check("get", target, opts)
   return task.answer("a response", callback, function(done)
-    local request = ClientRequest.new(what)
+    local request = new_request(checked)
     request:_answer_to(done)
     request:finish()
     return request

@@ -5,7 +5,6 @@ local Inbox = require "mw.ipc.inbox"
 local fd = require "mw.core.fd"
 local late = require "mw.ipc.late"
 local tick = require "mw.tick"
-local timers = require "mw.timers"
 
 -- So many messages are kept for the first listener; then the sender waits.
 local kept_for_a_listener = 10000
@@ -110,7 +109,7 @@ local function acknowledge_later(self, number)
   if self._last_due ~= number - 1 then
     self:acknowledge()
     self._first_due = number
-    timers.set_immediate(self.acknowledge, self)
+    require("mw.timers").set_immediate(self.acknowledge, self)
   end
   self._last_due = number
 end

@@ -3,7 +3,8 @@
 -- there is no script, `arg[0]` is the executable and all the rest are options.
 
 local start = require "mw.start"
-local uv = require "luv"
+local system = require "mw.core.system"
+local uv = require "mw.uv"
 
 local M = {
   --- Where we were started.
@@ -19,7 +20,7 @@ local M = {
 ---@param path string
 ---@return string
 function M.absolute(path)
-  local directory = path:sub(1, 1) ~= "/" and uv.cwd() or ""
+  local directory = path:sub(1, 1) ~= "/" and system.cwd() or ""
   local parts = {}
   for part in (directory .. "/" .. path):gmatch "[^/]+" do
     if part == ".." then
@@ -46,7 +47,7 @@ end
 start.run(function()
   has_script = arg ~= nil and arg[-1] ~= nil
   script = has_script and (arg[0] == "-" and "-" or M.absolute(arg[0]))
-  M.directory, M.words = uv.cwd(), all_words()
+  M.directory, M.words = system.cwd(), all_words()
 end)
 
 --- The executable, the script (an absolute path), its arguments.

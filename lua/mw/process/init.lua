@@ -8,12 +8,10 @@ local loop = require "mw.core.loop"
 local options = require "mw.options"
 local parent = require "mw.process.parent"
 local signals = require "mw.process.signals"
-local standard_input = require "mw.process.standard_input"
-local standard_output = require "mw.process.standard_output"
 local start = require "mw.start"
 local system = require "mw.core.system"
 local tick = require "mw.tick"
-local uv = require "luv"
+local uv = require "mw.uv"
 
 ---@class mw.process
 ---@field pid integer
@@ -172,9 +170,9 @@ end)
 ---@return string? directory
 ---@return mw.Error? err
 function process.cwd()
-  local directory, text, code = uv.cwd()
+  local directory, code = system.cwd()
   if not directory then
-    return nil, errors.from_luv(text, code, "getcwd")
+    return nil, errors.system(code, "getcwd")
   end
   return directory
 end
@@ -397,24 +395,28 @@ function setters.exit_code(code)
   exit_code = code ~= nil and check_exit_code("process.exit_code", code) or nil
 end
 
+local function standard_output(fd, name)
+  return function()
+    return require("mw.process.standard_output").new(fd, name)
+  end
+end
+
 -- Made on first use, and then kept as ordinary fields.
 local lazy = {
   exec_path = function()
     return uv.exepath()
   end,
-  stdin = standard_input.new,
-  stdout = function()
-    return standard_output.new(1, "stdout")
+  stdin = function()
+    return require("mw.process.standard_input").new()
   end,
-  stderr = function()
-    return standard_output.new(2, "stderr")
-  end,
+  stdout = standard_output(1, "stdout"),
+  stderr = standard_output(2, "stderr"),
   argv = command_line.argv,
   exec_argv = command_line.exec_argv,
 }
 
 start.run(function()
-  process.pid = math.tointeger(uv.os_getpid())
+  process.pid = system.pid()
   process.argv, process.exec_argv = nil, nil
   parent.attach(process, events)
 end)

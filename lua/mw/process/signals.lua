@@ -3,13 +3,17 @@
 
 local errors = require "mw.error"
 local system = require "mw.core.system"
-local numbers = require("mw.core.process").signals
-local uv = require "luv"
+local uv = require "mw.uv"
 
 local M = {
   --- The highest number that a signal can have.
   highest = 64,
 }
+
+-- Of most events the name tells that they are none: the table stays unmade.
+local function number_of(name)
+  return name:find "^SIG" and require("mw.core.process").signals[name]
+end
 
 local untouchable = { SIGKILL = true, SIGSTOP = true }
 
@@ -25,7 +29,7 @@ function M.number(what, signal)
       return number
     end
   elseif type(signal) == "string" then
-    local number = numbers[signal:upper()]
+    local number = number_of(signal:upper())
     if number then
       return number
     end
@@ -39,7 +43,7 @@ end
 ---@param signal any
 ---@return string? expected
 function M.check(signal)
-  local number = type(signal) == "string" and numbers[signal:upper()] or math.type(signal) and math.tointeger(signal)
+  local number = type(signal) == "string" and number_of(signal:upper()) or math.type(signal) and math.tointeger(signal)
   if not number or number < 1 or not require("mw.core.process").signal_name(number) then
     return "name or number of a signal"
   end
@@ -50,7 +54,7 @@ end
 function M.follower()
   local watchers = {}
   return function(self, event, has)
-    local number = type(event) == "string" and numbers[event]
+    local number = type(event) == "string" and number_of(event)
     if not number then
       return
     elseif has then

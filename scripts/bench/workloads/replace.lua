@@ -1,7 +1,7 @@
 -- A master that kills one of its two workers, again and again, and forks another
 -- when it hears of it; prints how many µs that takes in the median, until the
--- other listens.
---   replace.lua [times]
+-- other listens. With modules, both come from a fork server that has loaded them.
+--   replace.lua [TIMES [MODULE...]]
 
 local cluster = require "mw.cluster"
 local http = require "mw.http"
@@ -46,5 +46,8 @@ cluster.on("listening", function(worker)
   cluster.disconnect()
 end)
 
+if arg[2] then
+  cluster.setup_master { preload = { table.unpack(arg, 2) }, cwd = arg[0]:match "^(.*)/" }
+end
 cluster.fork()
 cluster.fork()
