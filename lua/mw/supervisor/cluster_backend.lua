@@ -299,7 +299,13 @@ function ClusterBackend:refresh(done)
   fork_server.replace(done)
 end
 
+function ClusterBackend:keep_ports(is_due)
+  self._is_due = is_due
+  listeners.keep(is_due)
+end
+
 function ClusterBackend:close()
+  listeners.keep_no_more(self._is_due)
   if self._settings.preload then
     fork_server.replace()
   end

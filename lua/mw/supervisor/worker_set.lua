@@ -26,6 +26,7 @@ local states = require "mw.supervisor.states"
 ---@field ask_stop fun(self, handle: table) takes no more work, finishes what is under way, ends
 ---@field kill fun(self, handle: table) ends it at once; harmless after its end
 ---@field refresh fun(self, done: fun(err: mw.Error?)) reads anew what it keeps for workers to come
+---@field keep_ports fun(self, is_due: fun(): boolean) lets nobody be refused as long as a worker is due
 ---@field close fun(self) none will come any more
 ---@field notify fun(self, handle: table, bytes: string) tells it a value, in MessagePack; harmless after its end
 ---@field traceback fun(self, handle: table, done: fun(text: string)) where its code is stuck; `done` comes once, soon,
@@ -87,7 +88,25 @@ function WorkerSet.new(settings, host)
   self._checks = self.clock:every(self._heartbeat.period, function()
     self:_find_hung()
   end)
+  self.backend:keep_ports(function()
+    return self:is_due()
+  end)
   return self
+end
+
+--- Whether a worker is to come soon, in a place that nobody has: not past the
+--- limit, where it takes long and is of little hope.
+---@return boolean
+function WorkerSet:is_due()
+  if self.is_stopping then
+    return false
+  end
+  for _, slot in ipairs(self.slots) do
+    if not slot.holder and not slot.policy.is_past_limit then
+      return true
+    end
+  end
+  return false
 end
 
 --- The slot in which a worker has its place, or is to get it.
