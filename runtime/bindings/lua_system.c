@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -80,12 +81,22 @@ static int system_restore_signal(lua_State *L) {
   return 0;
 }
 
+/* hold_signal(number): it does not come any more. */
+static int system_hold_signal(lua_State *L) {
+  sigset_t set;
+  sigemptyset(&set);
+  if (sigaddset(&set, (int)luaL_checkinteger(L, 1)) == 0)
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+  return 0;
+}
+
 int luaopen_mw_core_system(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"abort", system_abort},
       {"flush_stdout", system_flush_stdout},
       {"hrtime", system_hrtime},
       {"restore_signal", system_restore_signal},
+      {"hold_signal", system_hold_signal},
       {"setgid", system_setgid},
       {"setuid", system_setuid},
       {"umask", system_umask},

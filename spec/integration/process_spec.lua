@@ -439,6 +439,14 @@ describe("a signal", function()
   end)
 
   -- PROC-07
+  it("with a listener does not kill while the process ends, either", function()
+    local code = [[
+      process.on("SIGHUP", print)
+      at_end = setmetatable({}, { __gc = function() process.kill(process.pid, "SIGHUP") end })
+    ]]
+    assert.equal("", output_of(code))
+  end)
+
   it("with a listener does not keep the process alive", function()
     output_of "process.on('SIGTERM', print) process.on('SIGUSR1', print)"
   end)

@@ -4,6 +4,7 @@
 local cluster = require "mw.cluster"
 local json = require "mw.json"
 local process = require "mw.process"
+local signals = require "mw.supervisor.signals"
 local succession = require "mw.supervisor.succession"
 local supervisor = require "mw.supervisor"
 
@@ -79,6 +80,7 @@ function M.start(workers, watch, options, words)
   if not ok then
     fail("%s", problem)
   end
+  signals.shield_end()
 end
 
 return M

@@ -38,6 +38,10 @@ local meanings = {
   SIGTTOU = scale_by(-1),
 }
 
+-- What ends a script that goes on when its workers have gone. What else has had
+-- a meaning has none then: it does no harm.
+local ends_a_script = { SIGTERM = true, SIGINT = true, SIGQUIT = true }
+
 --- Lets a supervisor hear the signals; returns a function that ends it.
 ---@param supervisor mw.Supervisor
 ---@return fun()
@@ -51,8 +55,19 @@ function M.follow(supervisor)
   end
   return function()
     for name, listener in pairs(listeners) do
+      if not ends_a_script[name] then
+        process.on(name, nothing)
+      end
       process.off(name, listener)
     end
+  end
+end
+
+--- For a process that has nothing to do but to supervise: no signal changes how
+--- it ends, once its workers have gone.
+function M.shield_end()
+  for name in pairs(ends_a_script) do
+    process.on(name, nothing)
   end
 end
 

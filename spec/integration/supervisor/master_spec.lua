@@ -108,6 +108,28 @@ describe("A master", function()
     assert.equal(3, count(printed(), "exit"))
   end)
 
+  it("that goes on without workers does not mind what is for them, and ends at SIGTERM", function()
+    local master = folder:write("master.lua", [[
+      local mw = require "mw"
+      local supervisor = mw.supervisor.start { script = arg[1], workers = 1, ready = "message" }
+      supervisor:wait "ready"
+      supervisor:stop()
+      mw.process.on("SIGUSR1", print)
+      mw.timers.set_interval(function() end, 1000)
+      print "stopped\t"
+    ]])
+    local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", good) })
+    local printed = children.collect(child.stdout)
+    wait_for(printed, "stopped", 1)
+    for number, signal in ipairs { "SIGHUP", "SIGUSR2", "SIGTTIN", "SIGTTOU" } do
+      child:kill(signal)
+      child:kill "SIGUSR1"
+      wait_for(printed, "SIGUSR1", number)
+    end
+    child:kill "SIGTERM"
+    assert.equal("SIGTERM", children.finish(child).signal)
+  end)
+
   it("says why and ends with 1 where no worker was ever ready", function()
     local child, printed, complaints = start("error 'no database'", "restart = { limit = 2, delay = 1 }")
     local result = children.finish(child)
