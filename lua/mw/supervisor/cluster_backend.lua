@@ -116,6 +116,10 @@ function acts.beat(handle, report, envelope)
   })
 end
 
+function acts.running(_, report)
+  report "running"
+end
+
 function acts.leaving(_, report, envelope)
   report("leaving", tostring(envelope.why))
 end

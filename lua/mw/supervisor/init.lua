@@ -135,7 +135,9 @@ local M = { notified = notifications.notified }
 --- or "auto"; `restart` = { limit = 5, window = 60000, delay = 100, max_delay =
 --- 30000 }: so many restarts of a slot in the window; a worker that was ready is
 --- replaced at once, one that never was after a growing delay, past the limit
---- every max_delay; `ready` = "listening", or "message": it sends "ready";
+--- every max_delay; `ready` = "listening", or "message": it sends "ready", or
+--- "script": a script that asks for no port is ready once it runs, and when it
+--- ends, is run again by a reload only;
 --- `ready_timeout` (10000), `graceful_timeout` (5000); `heartbeat` = { interval =
 --- 1000, timeout = 10000 }; `stall_warning` (1000, 0 for none): longer stalls of
 --- a loop are counted; `max_memory`, `max_requests`, `max_lifetime`: reaching

@@ -41,7 +41,8 @@ end
 
 local function is_complete(set)
   for _, slot in ipairs(set.slots) do
-    if not slot.holder or slot.holder.state ~= "ready" then
+    local is_ready = slot.holder and slot.holder.state == "ready"
+    if not is_ready and not slot:is_done(set.generation) then
       return false
     end
   end
