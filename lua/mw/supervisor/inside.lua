@@ -132,10 +132,15 @@ local function watch_master(graceful_timeout)
   end
 end
 
--- Ctrl-C at a terminal is for the master, which stops its workers; SIGTERM may
--- be for the whole service, or for this worker.
+-- What means something to the master may be sent to its whole process group:
+-- Ctrl-C, or a terminal that is closed. It tells its workers what to do. SIGTERM
+-- may be for the whole service, or for this worker.
+local masters_own = { "SIGINT", "SIGHUP", "SIGUSR2", "SIGTTIN", "SIGTTOU" }
+
 local function watch_signals()
-  process.on("SIGINT", function() end)
+  for _, name in ipairs(masters_own) do
+    process.on(name, function() end)
+  end
   process.on("SIGTERM", function()
     if is_ours "SIGTERM" then
       cluster.worker:disconnect()

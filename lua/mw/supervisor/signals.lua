@@ -1,5 +1,6 @@
 -- What signals to the master mean.
 
+local one_at_a_time = require "mw.supervisor.one_at_a_time"
 local process = require "mw.process"
 
 local M = {}
@@ -22,8 +23,8 @@ local function scale_by(change)
 end
 
 local meanings = {
-  SIGHUP = function(supervisor)
-    supervisor:reload(nothing)
+  SIGHUP = function(_, reload)
+    reload()
   end,
   SIGTERM = stop,
   SIGINT = stop,
@@ -47,9 +48,12 @@ local ends_a_script = { SIGTERM = true, SIGINT = true, SIGQUIT = true }
 ---@return fun()
 function M.follow(supervisor)
   local listeners = {}
+  local reload = one_at_a_time.new(function(done)
+    supervisor:reload(done)
+  end)
   for name, meaning in pairs(meanings) do
     listeners[name] = function()
-      meaning(supervisor)
+      meaning(supervisor, reload)
     end
     process.on(name, listeners[name])
   end

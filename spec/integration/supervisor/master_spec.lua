@@ -31,7 +31,9 @@ local good = "require('mw').process.send 'ready'"
 -- Starts a master; returns the child and a function for what it has printed.
 local function start(worker_code, opts)
   local master = folder:write("master.lua", prelude:format(opts or ""))
-  local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", worker_code) })
+  local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", worker_code) }, {
+    process_group = true,
+  })
   return child, children.collect(child.stdout), children.collect(child.stderr)
 end
 
@@ -91,6 +93,35 @@ describe("A master", function()
     assert.equal(4, count(printed(), "ready"))
     child:kill "SIGTERM"
     assert.equal(0, children.finish(child).code)
+  end)
+
+  it("alone minds a signal that its whole process group gets", function()
+    local child, printed = start(good)
+    wait_for(printed, "ready", 2)
+    process.kill(-child.pid, "SIGHUP")
+    wait_for(printed, "reload", 1)
+    assert.equal(4, count(printed(), "ready"))
+    process.kill(-child.pid, "SIGTTIN")
+    wait_for(printed, "ready", 5)
+    process.kill(-child.pid, "SIGTTOU")
+    wait_for(printed, "exit", 3)
+    assert.is_nil(printed():find "SIG")
+    process.kill(-child.pid, "SIGTERM")
+    assert.equal(0, children.finish(child).code)
+  end)
+
+  it("reloads once more for all SIGHUPs that come during a reload", function()
+    local child, printed = start("local mw = require 'mw'; mw.sleep(100) " .. good)
+    wait_for(printed, "ready", 2)
+    for _ = 1, 10 do
+      child:kill "SIGHUP"
+      mw.sleep(1)
+    end
+    wait_for(printed, "reload", 2)
+    child:kill "SIGTERM"
+    assert.equal(0, children.finish(child).code)
+    assert.equal(2, count(printed(), "reload"))
+    assert.equal(6, count(printed(), "ready"))
   end)
 
   it("starts one more at SIGTTIN and stops one at SIGTTOU, but not the last", function()
