@@ -6,10 +6,10 @@ local Tracer = require "mw.supervisor.tracer"
 local cluster = require "mw.cluster"
 local fork_server = require "mw.fork_server"
 local inside = require "mw.supervisor.inside"
+local journal = require "mw.supervisor.journal"
 local listeners = require "mw.cluster.master.listeners"
 local memory = require "mw.supervisor.memory"
 local notifications = require "mw.supervisor.notifications"
-local process = require "mw.process"
 local watchdog = require "mw.core.watchdog"
 
 ---@class mw.ClusterBackend: mw.SupervisorBackend
@@ -54,10 +54,6 @@ local function fork(settings, slot)
   return cluster._fork({ MW_SUPERVISED = inside.variable(settings, report_descriptor) }, slot)
 end
 
-local function write(stream, text)
-  process[stream]:write(text)
-end
-
 -- A worker of an earlier image of the master may have closed its end.
 local function follow_stream(stream, take)
   if stream then
@@ -70,7 +66,7 @@ local function follow_output(self, handle)
   handle.output = Output.new(handle, {
     form = self._settings.output,
     budget = self._settings.output_budget,
-    write = write,
+    write = journal.write,
     now = function()
       return self._clock:now()
     end,

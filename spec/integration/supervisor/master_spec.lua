@@ -235,6 +235,35 @@ describe("A master", function()
     end)
   end
 
+  for name, redirection in pairs { ["a full disk"] = ">/dev/full 2>&1", ["readers that have gone"] = "2>&1 | :" } do
+    it("goes on where what is written goes to " .. name, function()
+      local server, port = raw.serve(function() end)
+      raw.close(server)
+      local script = folder:write("app.lua", ([[
+        local mw = require "mw"
+        local count = 0
+        mw.timers.set_interval(function()
+          count = count + 1
+          print "on"
+          io.stderr:write "and on\n"
+        end, 5)
+        mw.http.create_server(function(_, res) res:finish(tostring(count)) end):listen(%d, "127.0.0.1")
+      ]]):format(port))
+      local command = ("'%s' -w 1 %s & echo $! >&3; wait $!; echo status $? >&3"):format(process.exec_path, script)
+      local shell = mw.child_process.spawn("sh", { "-c", "{ " .. command .. "; } " .. redirection }, {
+        stdio = { "ignore", "ignore", "ignore", "pipe" },
+      })
+      local told = children.collect(shell.stdio[3])
+      eventually(function()
+        local res = mw.http.get { host = "127.0.0.1", port = port, headers = { connection = "close" } }
+        return res and (tonumber(res:body()) or 0) > 20
+      end, 20000)
+      process.kill(tonumber(told():match "%d+"), "SIGTERM")
+      shell:wait "close"
+      assert.matches("status 0", told())
+    end)
+  end
+
   it("passes on all that a worker writes, to the last word", function()
     local code = "for number = 1, 2000 do io.write('line ', number, '\\n') end io.stderr:write 'last words' "
       .. good .. " require('mw').process.exit(0)"
