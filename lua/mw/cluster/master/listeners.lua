@@ -248,8 +248,10 @@ local function adopt_listener(from)
   by_name[listener.name], by_key[listener.key] = listener, listener
   for _, id in ipairs(from.members) do
     local member = outlets.member(M.workers[id])
-    listener.members[M.workers[id]] = member
-    listener.port:rejoin(member)
+    if member then
+      listener.members[M.workers[id]] = member
+      listener.port:rejoin(member)
+    end
   end
   if not is_served(listener) then
     wait_for_successor(listener)
@@ -260,9 +262,10 @@ end
 ---@param worker mw.MasterWorker
 ---@param descriptor integer
 function M.adopt_outlet(worker, descriptor)
-  outlets.adopt(worker, descriptor, function()
+  local member = outlets.adopt(worker, descriptor, function()
     drop(worker)
   end)
+  worker._is_cut_off = not member or nil
 end
 
 --- Goes on with the ports of an earlier image, whose workers are here.
