@@ -43,6 +43,20 @@ local meanings = {
 -- a meaning has none then: it does no harm.
 local ends_a_script = { SIGTERM = true, SIGINT = true, SIGQUIT = true }
 
+local are_harmless = false
+
+local function make_harmless()
+  if are_harmless then
+    return
+  end
+  are_harmless = true
+  for name in pairs(meanings) do
+    if not ends_a_script[name] then
+      process.on(name, nothing)
+    end
+  end
+end
+
 --- Lets a supervisor hear the signals; returns a function that ends it.
 ---@param supervisor mw.Supervisor
 ---@return fun()
@@ -58,10 +72,8 @@ function M.follow(supervisor)
     process.on(name, listeners[name])
   end
   return function()
+    make_harmless()
     for name, listener in pairs(listeners) do
-      if not ends_a_script[name] then
-        process.on(name, nothing)
-      end
       process.off(name, listener)
     end
   end
