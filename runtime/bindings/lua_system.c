@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -96,11 +97,21 @@ static int system_restore_signal(lua_State *L) {
   return 0;
 }
 
+/* hold_signal(number): it does not come any more. */
+static int system_hold_signal(lua_State *L) {
+  sigset_t set;
+  sigemptyset(&set);
+  if (sigaddset(&set, (int)luaL_checkinteger(L, 1)) == 0)
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+  return 0;
+}
+
 int luaopen_mw_core_system(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"abort", system_abort},
       {"cwd", system_cwd},
       {"flush_stdout", system_flush_stdout},
+      {"hold_signal", system_hold_signal},
       {"hrtime", system_hrtime},
       {"pid", system_pid},
       {"restore_signal", system_restore_signal},

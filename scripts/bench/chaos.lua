@@ -109,21 +109,28 @@ local function check_kills(killed, kept, single)
   end
 end
 
+-- The middle one and the longest, of what was measured in µs.
+local function in_milliseconds(list)
+  table.sort(list)
+  return list[(#list + 1) // 2] / 1000, list[#list] / 1000
+end
+
 local function kill_at_random()
-  local killed, delays = {}, {}
+  local killed, ends, starts, delays = {}, {}, {}, {}
   local kept, single = suffer("kill -9", "/", function()
     times(kill_seconds * 2, kill_seconds, function()
       local pid, delay = order "kill"
       killed[tostring(pid)] = true
-      delays[#delays + 1] = delay
+      for index, list in ipairs { ends, starts, delays } do
+        list[#list + 1] = delay[index]
+      end
     end)
   end)
   check_kills(killed, kept, single)
   expect(#single.lost + #kept.lost <= #delays * 2 * clients, "more than was under way")
-  table.sort(delays)
-  print(("  %d kills; as many workers again after %.1f ms, at most %.1f ms"):format(
-    #delays, delays[(#delays + 1) // 2] / 1000, delays[#delays] / 1000
-  ))
+  print(("  %d kills; as many workers again after %.1f ms, at most %.1f ms"):format(#delays, in_milliseconds(delays)))
+  print(("  the end was seen after %.1f ms, at most %.1f ms"):format(in_milliseconds(ends)))
+  print(("  the next one ran after %.1f ms, at most %.1f ms"):format(in_milliseconds(starts)))
 end
 
 lose_nothing("three reloads", "/", reload_thrice)

@@ -33,6 +33,7 @@ end
 ---@class spec.FakeBackend
 ---@field started spec.FakeWorker[] all, in order
 ---@field refreshing? fun(done: fun(err: any))
+---@field is_due fun(): boolean whether ports are to be kept
 ---@field is_closed boolean?
 ---@field traceback_text string what is told of one that is stuck
 local FakeBackend = {}
@@ -85,6 +86,10 @@ function FakeBackend:refresh(done)
     return self.refreshing(done)
   end
   done()
+end
+
+function FakeBackend:keep_ports(is_due)
+  self.is_due = is_due
 end
 
 function FakeBackend:close()

@@ -4,7 +4,7 @@
 local eventually = require "spec.support.eventually"
 local events = require "spec.support.events"
 local scratch = require "spec.support.scratch"
-local process = require "mw.process"
+local journal = require "mw.supervisor.journal"
 local supervisor = require "mw.supervisor"
 
 local M = {}
@@ -100,13 +100,13 @@ function M.written()
   return table.concat(written)
 end
 
-local function divert(stream)
-  process[stream].write = function(_, text)
+local function divert()
+  local write = journal.write
+  function journal.write(_, text)
     table.insert(written, text)
-    return true
   end
   return function()
-    process[stream].write = nil
+    journal.write = write
   end
 end
 
@@ -127,13 +127,12 @@ end
 function M.it(name, fn)
   require("busted").it(name, function()
     written = {}
-    local restore_stdout, restore_stderr = divert "stdout", divert "stderr"
+    local restore = divert()
     local ok, err = xpcall(fn, function(err)
       return type(err) == "string" and debug.traceback(err) or err
     end)
     clean()
-    restore_stdout()
-    restore_stderr()
+    restore()
     if not ok then
       error(err, 0)
     end

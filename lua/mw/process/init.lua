@@ -32,7 +32,7 @@ local uv = require "mw.uv"
 local process = {}
 
 local events = emitter.new()
-local follow_signals = signals.follower()
+local follow_signals, hold_signals = signals.follower()
 
 function events:_listening_changed(event, count, before)
   if count == 0 or before == 0 then
@@ -148,6 +148,7 @@ exit.set_handler(function(status)
   exit_code = status or exit_code or 0
   status = exit_code
   events:emit("exit", status)
+  hold_signals()
   return exit_code or status
 end)
 

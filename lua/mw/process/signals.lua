@@ -49,11 +49,19 @@ function M.check(signal)
   end
 end
 
---- Makes a function that lets the emitter's signal events follow its listeners.
----@return fun(emitter: mw.Emitter, event: any, has: boolean)
+--- Makes a function that lets the emitter's signal events follow its listeners,
+--- and one for the end of the process: what is listened to then does nothing any
+--- more, where the default action would come back with the end of the loop.
+---@return fun(emitter: mw.Emitter, event: any, has: boolean) follow
+---@return fun() hold
 function M.follower()
   local watchers = {}
-  return function(self, event, has)
+  local function hold()
+    for event in pairs(watchers) do
+      system.hold_signal(number_of(event))
+    end
+  end
+  local function follow(self, event, has)
     local number = type(event) == "string" and number_of(event)
     if not number then
       return
@@ -79,6 +87,7 @@ function M.follower()
       system.restore_signal(number)
     end
   end
+  return follow, hold
 end
 
 return M

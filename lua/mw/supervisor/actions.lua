@@ -85,6 +85,10 @@ end
 
 function M.count_failure(set, worker, code, signal, words)
   M.bury(set, worker, code, signal)
+  if code == 0 and set:is_plain(worker) then
+    set:finish(worker)
+    return lose_place(set, worker)
+  end
   set:fail(worker, { why = describe_end(worker, code, signal, words), code = code, signal = signal })
   lose_place(set, worker)
 end

@@ -6,10 +6,11 @@ local Tracer = require "mw.supervisor.tracer"
 local cluster = require "mw.cluster"
 local fork_server = require "mw.fork_server"
 local inside = require "mw.supervisor.inside"
+local journal = require "mw.supervisor.journal"
 local listeners = require "mw.cluster.master.listeners"
 local memory = require "mw.supervisor.memory"
 local notifications = require "mw.supervisor.notifications"
-local process = require "mw.process"
+local timers = require "mw.timers"
 local watchdog = require "mw.core.watchdog"
 
 ---@class mw.ClusterBackend: mw.SupervisorBackend
@@ -19,8 +20,9 @@ ClusterBackend.__index = ClusterBackend
 -- Behind the three standard streams and the channel.
 local report_descriptor = 4
 
--- For what is left to read after a worker's end, in milliseconds.
-local patience = 100
+-- For what is left to read after a worker's end, in milliseconds: altogether, and
+-- for more to come.
+local patience, moment = 100, 5
 
 ---@class mw.ClusterHandle
 ---@field id integer
@@ -31,6 +33,8 @@ local patience = 100
 ---@field tracer mw.Tracer
 ---@field measure fun(pid: integer): integer? its memory
 ---@field is_asked boolean? to stop
+---@field received integer bytes of its output
+---@field timer table? runs while its end is not told
 
 ---@param settings table of the supervisor
 ---@param clock mw.SupervisorClock
@@ -54,10 +58,6 @@ local function fork(settings, slot)
   return cluster._fork({ MW_SUPERVISED = inside.variable(settings, report_descriptor) }, slot)
 end
 
-local function write(stream, text)
-  process[stream]:write(text)
-end
-
 -- A worker of an earlier image of the master may have closed its end.
 local function follow_stream(stream, take)
   if stream then
@@ -70,13 +70,14 @@ local function follow_output(self, handle)
   handle.output = Output.new(handle, {
     form = self._settings.output,
     budget = self._settings.output_budget,
-    write = write,
+    write = journal.write,
     now = function()
       return self._clock:now()
     end,
   })
   for _, stream in ipairs { "stdout", "stderr" } do
     follow_stream(child[stream], function(piece)
+      handle.received = handle.received + #piece
       handle.output:push(stream, piece)
     end)
   end
@@ -116,6 +117,10 @@ function acts.beat(handle, report, envelope)
   })
 end
 
+function acts.running(_, report)
+  report "running"
+end
+
 function acts.leaving(_, report, envelope)
   report("leaving", tostring(envelope.why))
 end
@@ -149,24 +154,39 @@ local function close_streams(child)
   end
 end
 
--- The end is told when all that was written has been read; where somebody else
--- still has the other ends of the pipes, after a moment.
+-- What a worker has written is in the pipes when it has ended. Where somebody
+-- else still has their other ends, they are closed once they are empty.
+local function close_when_read(self, handle, deadline)
+  local before = handle.received
+  local function look()
+    if not handle.timer then
+      return
+    elseif handle.received == before or self._clock:now() > deadline then
+      return close_streams(handle.worker.process)
+    end
+    close_when_read(self, handle, deadline)
+  end
+  handle.timer = self._clock:after(moment, function()
+    timers.set_immediate(look) -- the loop has read what was there
+  end)
+end
+
+-- The end is told when all that was written has been read.
 local function follow_end(self, handle, report)
   local child = handle.worker.process
-  local timer, failure
+  local failure
   handle.worker:on("error", function(err)
     failure = failure or err
   end)
   child:on("exit", function()
-    timer = self._clock:after(patience, function()
-      close_streams(child)
-    end)
+    close_when_read(self, handle, self._clock:now() + patience)
   end)
   child:on("close", function(code, signal)
     if not handle.pid then
       return report("exit", nil, nil, tostring(failure))
     end
-    timer:close()
+    handle.timer:close()
+    handle.timer = nil
     handle.tracer:close()
     handle.output:finish()
     report("exit", code, signal, table.concat(handle.output:last_lines(), "\n"))
@@ -179,6 +199,7 @@ local function handle_of(self, worker)
     slot = worker.slot,
     pid = worker.process.pid,
     worker = worker,
+    received = 0,
     -- Workers that share memory would count it each.
     measure = self._settings.preload and memory.pss or memory.rss,
   }
@@ -299,7 +320,13 @@ function ClusterBackend:refresh(done)
   fork_server.replace(done)
 end
 
+function ClusterBackend:keep_ports(is_due)
+  self._is_due = is_due
+  listeners.keep(is_due)
+end
+
 function ClusterBackend:close()
+  listeners.keep_no_more(self._is_due)
   if self._settings.preload then
     fork_server.replace()
   end

@@ -26,12 +26,13 @@ local worker_fields = {
   "last_beat",
   "vitals",
   "messages",
+  "is_plain",
   "limits",
   "replace_reason",
   "deadline",
 }
 
-local slot_fields = { "number", "failure_count", "failure", "deadline" }
+local slot_fields = { "number", "done_generation", "failure_count", "failure", "deadline" }
 
 local function copy(from, to, fields)
   for _, name in ipairs(fields) do
@@ -90,7 +91,8 @@ local function time_left(set, deadline)
 end
 
 local function adopt_slot(set, from)
-  local slot = copy(from, Slot.new(from.number, set.settings.restart, set.random), { "failure_count", "failure" })
+  local slot = Slot.new(from.number, set.settings.restart, set.random)
+  copy(from, slot, { "done_generation", "failure_count", "failure" })
   slot.policy:adopt(from.policy)
   if from.deadline then
     set:rest(slot, time_left(set, from.deadline))

@@ -9,6 +9,7 @@ local errors = require "mw.error"
 local heritage = require "mw.supervisor.heritage"
 local image = require "mw.core.image"
 local inheritance = require "mw.supervisor.inheritance"
+local journal = require "mw.supervisor.journal"
 local msgpack = require "mw.msgpack"
 local notifications = require "mw.supervisor.notifications"
 local operations = require "mw.supervisor.operations"
@@ -40,10 +41,6 @@ function clock.every(_, ms, fn)
   return timers.set_interval(fn, ms):unref()
 end
 
-local function log(text)
-  process.stderr:write("mwrun: " .. text .. "\n")
-end
-
 local function crash_of(worker, failure)
   local crash = worker:describe(clock.now())
   crash.time = os.time()
@@ -57,7 +54,7 @@ end
 local function recorder(directory)
   return function(worker, failure)
     local path, err = crash_record.write(directory, crash_of(worker, failure))
-    log(path and "crash record: " .. path or tostring(err))
+    journal.log(path and "crash record: " .. path or tostring(err))
   end
 end
 
@@ -79,7 +76,7 @@ end
 local function watch(self, all)
   return require("mw.supervisor.live_reload").start(all, {
     clock = clock,
-    log = log,
+    log = journal.log,
     reload = function(done)
       self:reload(done)
     end,
@@ -95,7 +92,7 @@ end
 local function start_notifier(self, all)
   local host = {
     clock = clock,
-    log = log,
+    log = journal.log,
     restart = all.restart,
     notify = function(value)
       self:notify(value)
@@ -135,7 +132,9 @@ local M = { notified = notifications.notified }
 --- or "auto"; `restart` = { limit = 5, window = 60000, delay = 100, max_delay =
 --- 30000 }: so many restarts of a slot in the window; a worker that was ready is
 --- replaced at once, one that never was after a growing delay, past the limit
---- every max_delay; `ready` = "listening", or "message": it sends "ready";
+--- every max_delay; `ready` = "listening", or "message": it sends "ready", or
+--- "script": a script that asks for no port is ready once it runs, and when it
+--- ends, is run again by a reload only;
 --- `ready_timeout` (10000), `graceful_timeout` (5000); `heartbeat` = { interval =
 --- 1000, timeout = 10000 }; `stall_warning` (1000, 0 for none): longer stalls of
 --- a loop are counted; `max_memory`, `max_requests`, `max_lifetime`: reaching
@@ -164,7 +163,7 @@ function M.start(opts)
     emit = function(...)
       self:emit(...)
     end,
-    log = log,
+    log = journal.log,
     record = all.crash_dir and recorder(all.crash_dir) or nothing,
     on_over = function(has_given_up)
       over(self, has_given_up)
@@ -173,7 +172,7 @@ function M.start(opts)
   local from = inheritance.take()
   if from then
     heritage.adopt(self._set, from)
-    log(("the master runs anew, with %d workers of before"):format(#from.workers))
+    journal.log(("the master runs anew, with %d workers of before"):format(#from.workers))
   end
   self._stop_following = signals.follow(self)
   image.hold_signals(false)
@@ -256,7 +255,7 @@ function Supervisor:_run_again()
   end
   succession.begin(self._set, helpers, function(err)
     self._has_successor = false
-    log(tostring(err))
+    journal.log(tostring(err))
   end)
 end
 

@@ -132,10 +132,15 @@ local function watch_master(graceful_timeout)
   end
 end
 
--- Ctrl-C at a terminal is for the master, which stops its workers; SIGTERM may
--- be for the whole service, or for this worker.
+-- What means something to the master may be sent to its whole process group:
+-- Ctrl-C, or a terminal that is closed. It tells its workers what to do. SIGTERM
+-- may be for the whole service, or for this worker.
+local masters_own = { "SIGINT", "SIGHUP", "SIGUSR2", "SIGTTIN", "SIGTTOU" }
+
 local function watch_signals()
-  process.on("SIGINT", function() end)
+  for _, name in ipairs(masters_own) do
+    process.on(name, function() end)
+  end
   process.on("SIGTERM", function()
     if is_ours "SIGTERM" then
       cluster.worker:disconnect()
@@ -143,15 +148,33 @@ local function watch_signals()
   end)
 end
 
+-- A script that asks for no port is no server: it ends with its last handle,
+-- and at once when it is asked to, unless it wants to hear of that itself.
+local function watch_script()
+  timers.set_immediate(function()
+    if listening.is_used() or not process.connected then
+      return
+    end
+    process.channel:unref()
+    tell { act = "running" }
+    process.once("disconnect", function()
+      if not listening.is_used() and process.listener_count "disconnect" == 0 then
+        process.exit()
+      end
+    end)
+  end)
+end
+
 -- Beginning -------------------------------------------------------------------
 
 --- The value of MW_SUPERVISED for a worker.
----@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer }
+---@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer, ready: string }
 ---@param descriptor integer where reports go
 ---@return string
 function M.variable(settings, descriptor)
   local numbers = { settings.heartbeat.interval, settings.stall_warning, settings.graceful_timeout, descriptor }
-  return ("%d %d %d %d"):format(table.unpack(numbers))
+  numbers[#numbers + 1] = settings.ready == "script" and 1 or 0
+  return table.concat(numbers, " ")
 end
 
 -- Nothing of it keeps the loop alive.
@@ -182,7 +205,7 @@ end
 
 -- Before the script runs, and only in a worker that has a supervisor.
 local function start()
-  local interval, stall_warning, graceful_timeout, descriptor = take_variable()
+  local interval, stall_warning, graceful_timeout, descriptor, is_script = take_variable()
   if not descriptor or not cluster.is_worker then
     return
   end
@@ -194,6 +217,9 @@ local function start()
   watch_master(graceful_timeout)
   start_watching(stall_warning, descriptor)
   start_beating(interval)
+  if is_script == 1 then
+    watch_script()
+  end
 end
 
 start()

@@ -4,6 +4,7 @@
 local cluster = require "mw.cluster"
 local json = require "mw.json"
 local process = require "mw.process"
+local signals = require "mw.supervisor.signals"
 local succession = require "mw.supervisor.succession"
 local supervisor = require "mw.supervisor"
 
@@ -72,6 +73,7 @@ function M.start(workers, watch, options, words)
   opts.script, opts.args = script, table.move(words, 2, #words, 1, {})
   opts.workers = workers and count_of(workers) or opts.workers or 1
   opts.watch = opts.watch or watch
+  opts.ready = opts.ready or (watch and "script" or nil)
   -- Each worker that ends leaves much behind: it shall not pile up.
   collectgarbage("incremental", garbage_pause)
   cluster.setup_master { exec_argv = worker_options(options) }
@@ -79,6 +81,7 @@ function M.start(workers, watch, options, words)
   if not ok then
     fail("%s", problem)
   end
+  signals.shield_end()
 end
 
 return M

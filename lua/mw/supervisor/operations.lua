@@ -14,26 +14,33 @@ local function failure_error(why)
 end
 
 -- Failures of all time, to see whether one has come since.
-local function count_failures(set)
-  local count, last = 0, nil
-  for _, slot in ipairs(set.slots) do
-    count = count + slot.failure_count
-    last = slot.failure or last
+local function count_failures(slots)
+  local counts = {}
+  for _, slot in ipairs(slots) do
+    counts[slot] = slot.failure_count
   end
-  return count, last
+  return counts
 end
 
--- Waits for a condition, a failure or the end.
-local function wait(set, condition, done)
-  local before = count_failures(set)
+local function new_failure(slots, before)
+  for _, slot in ipairs(slots) do
+    if slot.failure_count > (before[slot] or 0) then
+      return slot.failure
+    end
+  end
+end
+
+-- Waits for a condition, a failure in one of the slots or the end.
+local function wait(set, slots, condition, done)
+  local before = count_failures(slots)
   set:wait_until(function()
     if set.is_stopping then
       return nil, stopped_error()
     elseif condition() then
       return true
     end
-    local now, why = count_failures(set)
-    if now > before then
+    local why = new_failure(slots, before)
+    if why then
       return nil, failure_error(why)
     end
   end, done)
@@ -41,7 +48,8 @@ end
 
 local function is_complete(set)
   for _, slot in ipairs(set.slots) do
-    if not slot.holder or slot.holder.state ~= "ready" then
+    local is_ready = slot.holder and slot.holder.state == "ready"
+    if not is_ready and not slot:is_done(set.generation) then
       return false
     end
   end
@@ -61,7 +69,7 @@ function M.scale(set, count, done)
   if not set.is_stopping then
     set.wanted = count
   end
-  wait(set, function()
+  wait(set, set.slots, function()
     return is_complete(set)
   end, done)
 end
@@ -87,7 +95,7 @@ function M.restart(set, id, done)
     return
   end
   worker.replace_reason = worker.replace_reason or "restart"
-  wait(set, function()
+  wait(set, { set:slot_of(worker) }, function()
     return worker.state == "gone"
   end, done)
 end

@@ -36,7 +36,10 @@ local function is_first_failed(set, slot)
 end
 
 local function may_start(set, slot)
-  return not slot.timer and (set.was_ready or #slot.policy.failures == 0 or is_first_failed(set, slot))
+  if slot.timer or slot:is_done(set.generation) then
+    return false
+  end
+  return set.was_ready or #slot.policy.failures == 0 or is_first_failed(set, slot)
 end
 
 -- A worker that is to be replaced goes on until its successor is ready.
@@ -48,6 +51,8 @@ local function fill(set, slot)
   elseif set.reload then
     return -- which replaces all
   elseif slot.successor and slot.successor.state == "ready" then
+    stop(set, slot:promote())
+  elseif slot:is_done(set.generation) then
     stop(set, slot:promote())
   elseif slot.holder.replace_reason and not slot.successor and may_start(set, slot) then
     set:start(slot, "successor", set.generation)
@@ -88,7 +93,7 @@ local function switch(set)
   end
   for _, slot in ipairs(set.slots) do
     slot:reset()
-    if slot.successor then
+    if slot.successor or slot:is_done(reload.generation) then
       stop(set, slot:promote())
     end
   end

@@ -7,6 +7,7 @@ local M = {}
 ---@class mw.ReloadSlot
 ---@field holder mw.SupervisedWorker? the worker that has the place
 ---@field successor mw.SupervisedWorker? the one that is to get it
+---@field done_generation integer? whose script has run here to its end
 
 local function has(worker, generation)
   return worker ~= nil and worker.generation == generation
@@ -21,9 +22,9 @@ end
 function M.next_step(slots, generation)
   for _, slot in ipairs(slots) do
     local new = has(slot.successor, generation) and slot.successor or has(slot.holder, generation) and slot.holder
-    if not new then
+    if not new and slot.done_generation ~= generation then
       return "start", slot
-    elseif new.state ~= "ready" then
+    elseif new and new.state ~= "ready" then
       return "wait"
     end
   end

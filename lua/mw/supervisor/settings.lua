@@ -49,7 +49,7 @@ local schema = {
   }),
   heartbeat = group("supervisor: heartbeat", { interval = positive, timeout = positive }),
   stall_warning = options.integer(0),
-  ready = options.one_of("listening", "message"),
+  ready = options.one_of("listening", "message", "script"),
   ready_timeout = positive,
   graceful_timeout = options.integer(0),
   max_memory = positive,

@@ -46,6 +46,13 @@ function Slot:promote()
   return holder
 end
 
+--- Whether the script of a generation, or a later one, has run here to its end.
+---@param generation integer
+---@return boolean
+function Slot:is_done(generation)
+  return self.done_generation ~= nil and self.done_generation >= generation
+end
+
 --- Counts a failure; returns the delay before the next start.
 ---@param now integer
 ---@param worker mw.SupervisedWorker

@@ -12,6 +12,7 @@
 ---@field last_beat integer? the last sign of life of its loop
 ---@field vitals table what it said of itself then
 ---@field messages any[] the last few that it has sent
+---@field is_plain boolean? its script has asked for no port: it is no server, and may end
 ---@field limits mw.WorkerLimits
 ---@field replace_reason string? why it is to be replaced
 ---@field timer table? limits the time of its state

@@ -13,6 +13,7 @@ local states = require "mw.supervisor.states"
 --- by these events, never before `start` has returned:
 ---   "online"                      its runtime is up
 ---   "listening"                   it listens to its first address
+---   "running"                     its script has returned to the loop, and has asked for no port
 ---   "message", value              it has sent a message
 ---   "beat", vitals                its loop turns; vitals may have memory, lua_heap, requests (all so far),
 ---                                 stalls, last_stall
@@ -26,6 +27,7 @@ local states = require "mw.supervisor.states"
 ---@field ask_stop fun(self, handle: table) takes no more work, finishes what is under way, ends
 ---@field kill fun(self, handle: table) ends it at once; harmless after its end
 ---@field refresh fun(self, done: fun(err: mw.Error?)) reads anew what it keeps for workers to come
+---@field keep_ports fun(self, is_due: fun(): boolean) lets nobody be refused as long as a worker is due
 ---@field close fun(self) none will come any more
 ---@field notify fun(self, handle: table, bytes: string) tells it a value, in MessagePack; harmless after its end
 ---@field traceback fun(self, handle: table, done: fun(text: string)) where its code is stuck; `done` comes once, soon,
@@ -87,7 +89,25 @@ function WorkerSet.new(settings, host)
   self._checks = self.clock:every(self._heartbeat.period, function()
     self:_find_hung()
   end)
+  self.backend:keep_ports(function()
+    return self:is_due()
+  end)
   return self
+end
+
+--- Whether a worker is to come soon, in a place that nobody has: not past the
+--- limit, where it takes long and is of little hope.
+---@return boolean
+function WorkerSet:is_due()
+  if self.is_stopping then
+    return false
+  end
+  for _, slot in ipairs(self.slots) do
+    if not slot.holder and not slot.policy.is_past_limit and not slot:is_done(self.generation) then
+      return true
+    end
+  end
+  return false
 end
 
 --- The slot in which a worker has its place, or is to get it.
@@ -134,9 +154,25 @@ end
 local reports = {}
 
 function reports.listening(self, worker)
-  if self.settings.ready == "listening" then
+  worker.is_plain = nil
+  if self.settings.ready ~= "message" then
     self:signal(worker, "ready")
   end
+end
+
+function reports.running(self, worker)
+  if self.settings.ready == "script" then
+    worker.is_plain = true
+    self:signal(worker, "ready")
+  end
+end
+
+-- A script that is no server may take as long as it likes.
+function reports.late(self, worker)
+  if self.settings.ready == "script" then
+    return reports.running(self, worker)
+  end
+  self:signal(worker, "late")
 end
 
 function reports.message(self, worker, value)
@@ -162,7 +198,7 @@ end
 function WorkerSet:limit_time(worker, ms, event)
   worker:set_timer(
     self.clock:after(ms, function()
-      self:signal(worker, event)
+      self:reporter(worker)(event)
     end),
     self.clock:now() + ms
   )
@@ -225,7 +261,7 @@ end
 function WorkerSet:_find_hung()
   local ready = {}
   for worker in pairs(self.workers) do
-    if worker.state == "ready" then
+    if worker.state == "ready" and not worker.is_plain then
       ready[#ready + 1] = worker
     end
   end
@@ -252,6 +288,25 @@ local function count(self, slot, worker, failure)
   self.emit("restart", worker, delay)
 end
 
+--- Whether a worker's script is no server, as far as one knows: it is not run
+--- again before files change.
+---@param worker mw.SupervisedWorker
+---@return boolean
+function WorkerSet:is_plain(worker)
+  return self.settings.ready == "script" and (worker.is_plain or not worker.ready_at)
+end
+
+--- A script has run to its end, as it should.
+---@param worker mw.SupervisedWorker
+function WorkerSet:finish(worker)
+  local slot = self:slot_of(worker)
+  if slot then
+    slot.done_generation = worker.generation
+    self.was_ready = true
+    self.log(("%s has ended: it runs again when a file changes"):format(worker))
+  end
+end
+
 --- A worker that still has its place ends, or will, and nobody had asked it to.
 ---@param worker mw.SupervisedWorker
 ---@param failure mw.WorkerFailure
@@ -263,6 +318,9 @@ function WorkerSet:fail(worker, failure)
     return
   elseif reload and worker.generation == reload.generation and slot.successor == worker then
     reload.failure = reload.failure or failure.why
+  elseif self:is_plain(worker) then
+    slot.done_generation = worker.generation
+    self.log "it runs again when a file changes"
   else
     count(self, slot, worker, failure)
   end

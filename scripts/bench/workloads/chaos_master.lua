@@ -47,14 +47,19 @@ function orders.scale(count)
   return ok, err and tostring(err)
 end
 
--- Kills a worker; returns its pid, and how many µs later there are as many again.
+-- Kills a worker; returns its pid, and how many µs later its end was seen, the
+-- next one ran, and was ready.
 function orders.kill()
   local pids = ready()
   local victim = pids[math.random(#pids)]
   local start = process.hrtime()
   process.kill(victim, "SIGKILL")
-  set:wait "ready"
-  return victim, (process.hrtime() - start) // 1000
+  local delays = {}
+  for index, event in ipairs { "exit", "online", "ready" } do
+    set:wait(event)
+    delays[index] = (process.hrtime() - start) // 1000
+  end
+  return victim, delays
 end
 
 -- Waits until a worker has ended since the last report.

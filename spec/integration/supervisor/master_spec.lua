@@ -31,7 +31,9 @@ local good = "require('mw').process.send 'ready'"
 -- Starts a master; returns the child and a function for what it has printed.
 local function start(worker_code, opts)
   local master = folder:write("master.lua", prelude:format(opts or ""))
-  local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", worker_code) })
+  local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", worker_code) }, {
+    process_group = true,
+  })
   return child, children.collect(child.stdout), children.collect(child.stderr)
 end
 
@@ -93,6 +95,35 @@ describe("A master", function()
     assert.equal(0, children.finish(child).code)
   end)
 
+  it("alone minds a signal that its whole process group gets", function()
+    local child, printed = start(good)
+    wait_for(printed, "ready", 2)
+    process.kill(-child.pid, "SIGHUP")
+    wait_for(printed, "reload", 1)
+    assert.equal(4, count(printed(), "ready"))
+    process.kill(-child.pid, "SIGTTIN")
+    wait_for(printed, "ready", 5)
+    process.kill(-child.pid, "SIGTTOU")
+    wait_for(printed, "exit", 3)
+    assert.is_nil(printed():find "SIG")
+    process.kill(-child.pid, "SIGTERM")
+    assert.equal(0, children.finish(child).code)
+  end)
+
+  it("reloads once more for all SIGHUPs that come during a reload", function()
+    local child, printed = start("local mw = require 'mw'; mw.sleep(100) " .. good)
+    wait_for(printed, "ready", 2)
+    for _ = 1, 10 do
+      child:kill "SIGHUP"
+      mw.sleep(1)
+    end
+    wait_for(printed, "reload", 2)
+    child:kill "SIGTERM"
+    assert.equal(0, children.finish(child).code)
+    assert.equal(2, count(printed(), "reload"))
+    assert.equal(6, count(printed(), "ready"))
+  end)
+
   it("starts one more at SIGTTIN and stops one at SIGTTOU, but not the last", function()
     local child, printed = start(good)
     wait_for(printed, "ready", 2)
@@ -106,6 +137,28 @@ describe("A master", function()
     child:kill "SIGTERM"
     assert.equal(0, children.finish(child).code)
     assert.equal(3, count(printed(), "exit"))
+  end)
+
+  it("that goes on without workers does not mind what is for them, and ends at SIGTERM", function()
+    local master = folder:write("master.lua", [[
+      local mw = require "mw"
+      local supervisor = mw.supervisor.start { script = arg[1], workers = 1, ready = "message" }
+      supervisor:wait "ready"
+      supervisor:stop()
+      mw.process.on("SIGUSR1", print)
+      mw.timers.set_interval(function() end, 1000)
+      print "stopped\t"
+    ]])
+    local child = mw.child_process.spawn(process.exec_path, { master, folder:write("worker.lua", good) })
+    local printed = children.collect(child.stdout)
+    wait_for(printed, "stopped", 1)
+    for number, signal in ipairs { "SIGHUP", "SIGUSR2", "SIGTTIN", "SIGTTOU" } do
+      child:kill(signal)
+      child:kill "SIGUSR1"
+      wait_for(printed, "SIGUSR1", number)
+    end
+    child:kill "SIGTERM"
+    assert.equal("SIGTERM", children.finish(child).signal)
   end)
 
   it("says why and ends with 1 where no worker was ever ready", function()
@@ -179,6 +232,35 @@ describe("A master", function()
         end)
       end
       assert.is_true(process.hrtime() - start_time < 4500 * 1000000) -- it is 5000 where nobody says
+    end)
+  end
+
+  for name, redirection in pairs { ["a full disk"] = ">/dev/full 2>&1", ["readers that have gone"] = "2>&1 | :" } do
+    it("goes on where what is written goes to " .. name, function()
+      local server, port = raw.serve(function() end)
+      raw.close(server)
+      local script = folder:write("app.lua", ([[
+        local mw = require "mw"
+        local count = 0
+        mw.timers.set_interval(function()
+          count = count + 1
+          print "on"
+          io.stderr:write "and on\n"
+        end, 5)
+        mw.http.create_server(function(_, res) res:finish(tostring(count)) end):listen(%d, "127.0.0.1")
+      ]]):format(port))
+      local command = ("'%s' -w 1 %s & echo $! >&3; wait $!; echo status $? >&3"):format(process.exec_path, script)
+      local shell = mw.child_process.spawn("sh", { "-c", "{ " .. command .. "; } " .. redirection }, {
+        stdio = { "ignore", "ignore", "ignore", "pipe" },
+      })
+      local told = children.collect(shell.stdio[3])
+      eventually(function()
+        local res = mw.http.get { host = "127.0.0.1", port = port, headers = { connection = "close" } }
+        return res and (tonumber(res:body()) or 0) > 20
+      end, 20000)
+      process.kill(tonumber(told():match "%d+"), "SIGTERM")
+      shell:wait "close"
+      assert.matches("status 0", told())
     end)
   end
 

@@ -166,6 +166,46 @@ describe("A worker", function()
     assert.same({ first.id, 0 }, { worker.id, code })
   end)
 
+  for how, code in pairs {
+    ["gets SIGTERM itself"] = "process.kill(process.pid, 'SIGTERM')",
+    ["has an error that nobody catches"] = "error 'a bad timer'",
+  } do
+    it("that is the only one and " .. how .. " loses no request, and nobody is refused", function()
+      local run, port = start(answer_at_once .. [[
+        if not io.open(arg[0] .. ".over") then
+          mw.timers.set_timeout(function()
+            io.open(arg[0] .. ".over", "w"):close()
+            ]] .. code .. [[
+
+          end, 200)
+        end
+      ]], { workers = 1 })
+      local load = HttpLoad.start(port, { clients = 4, keep_alive = false })
+      run:event("ready", 2)
+      local before = load.answered
+      eventually(function()
+        return load.answered > before + 16
+      end)
+      load:stop()
+      assert.same({}, load.lost)
+    end)
+  end
+
+  it("that is killed leaves clients waiting, also while its successors fail to start", function()
+    local run, port = start([[
+      if io.open(arg[0] .. ".broken") then os.remove(arg[0] .. ".broken") os.exit(1) end
+    ]] .. answer_at_once, { workers = 1 })
+    io.open(supervised.path "app.lua.broken", "w"):close()
+    local load = HttpLoad.start(port, { clients = 4, keep_alive = false })
+    process.kill(run.supervisor:workers()[1].pid, "SIGKILL")
+    run:event("exit", 2)
+    run:event("ready", 2)
+    load:stop()
+    for _, what in ipairs(load.lost) do
+      assert.not_matches("^connect", what)
+    end
+  end)
+
   it("is replaced after so many requests, and none is lost", function()
     local run, port = start(answer_at_once, {
       workers = 2,

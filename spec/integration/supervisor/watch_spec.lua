@@ -105,6 +105,39 @@ describe("mwrun --watch", function()
     await "right"
   end)
 
+  it("runs a script that is no server, and runs it again when it changes", function()
+    local function write(code)
+      folder:write("app.lua", "local mw = require 'mw'; " .. code)
+    end
+    write "io.stderr:write 'first\\n'"
+    start "--watch"
+    await_log "has ended: it runs again when a file changes"
+    write "io.stderr:write 'second\\n' os.exit(0)"
+    await_log "second"
+    write "error 'third'"
+    await_log "the reload has failed"
+    write "mw.sleep(10) io.stderr:write 'fourth\\n' error 'wrong'"
+    await_log "mwrun: it runs again when a file changes"
+    for _, word in ipairs { "first", "second", "fourth" } do
+      assert.equal(1, select(2, stderr():gsub("%f[^\n\0]" .. word .. "\n", "")))
+    end
+  end)
+
+  it("ends a script that is no server at once, for its next run", function()
+    folder:write("app.lua", "require('mw').process.on('exit', print) require('mw').timers.set_interval(print, 1000, 'on')")
+    start "--watch"
+    local stdout = children.collect(master.stdout)
+    eventually(function()
+      return stdout():find "on"
+    end, 20000)
+    local start_time = process.hrtime()
+    folder:write("app.lua", "print 'next'")
+    eventually(function()
+      return stdout():find "next" and stdout():find "0\n"
+    end, 20000)
+    assert.is_true(process.hrtime() - start_time < 4000 * 1000000)
+  end)
+
   it("costs nothing while nothing changes", function()
     start "--watch"
     await "one"

@@ -89,6 +89,29 @@ describe("Supervised workers", function()
     end
   end)
 
+  it("are replaced at once, and their last words read, where a child of theirs holds their streams", function()
+    local run = supervised.start [[
+      os.execute "sleep 0.5 &"
+      for number = 1, 3000 do print("line " .. number) end
+      process.send "ready"
+    ]]
+    local delays = {}
+    run.supervisor:on("restart", function()
+      delays[#delays + 1] = process.hrtime()
+    end)
+    local shortest = math.huge
+    for round = 1, 5 do
+      local victim = run:event("ready", round)
+      local start = process.hrtime()
+      kill(victim)
+      run:event("restart", round)
+      shortest = math.min(shortest, delays[round] - start)
+    end
+    assert.is_true(shortest < 80 * 1000000, shortest)
+    run:event("exit", 5)
+    assert.is_true(select(2, supervised.written():gsub("line 3000\n", "")) >= 5)
+  end)
+
   it("that crash at boot start no more than ten times in ten seconds", function()
     local run = supervised.start("if io.open(arg[0] .. '.bad') then error 'bad' end process.send 'ready'")
     run:all_ready()

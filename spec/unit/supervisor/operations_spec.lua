@@ -72,6 +72,17 @@ describe("restart", function()
     assert.equal("1:1:ready 3:2:ready", fake:shape())
   end)
 
+  it("tells why its replacement failed, and minds no failure elsewhere", function()
+    local fake = fake_set.ready { workers = 3 }
+    fake:worker(3):exit(7)
+    local answer = ask("restart", fake, 1)
+    fake:worker(2):exit(8)
+    assert.is_nil(answer.over)
+    fake:worker(5):exit(9)
+    assert.matches("worker 5 .* ended with status 9", answer.err.message)
+    assert.is_nil(answer.ok)
+  end)
+
   it("of a worker that is not there is an error", function()
     local fake = fake_set.ready()
     assert.matches("there is no worker 9", tostring(ask("restart", fake, 9).err), 1, true)

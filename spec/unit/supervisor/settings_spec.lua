@@ -33,7 +33,10 @@ describe("The settings of a supervisor", function()
     ["a wrong type in restart"] = { { script = "x", restart = { delay = "1s" } }, "restart: bad option 'delay'" },
     ["restart without a table"] = { { script = "x", restart = 5 }, "bad option 'restart' (table expected, got 5)" },
     ["a time below zero"] = { { script = "x", graceful_timeout = -1 }, "bad option 'graceful_timeout'" },
-    ["a word that is none"] = { { script = "x", ready = "soon" }, "bad option 'ready' ('listening', 'message' expected" },
+    ["a word that is none"] = {
+      { script = "x", ready = "soon" },
+      "bad option 'ready' ('listening', 'message', 'script' expected",
+    },
     ["a word for watch"] = { { script = "x", watch = "src" }, "bad option 'watch' (boolean or list of strings expected" },
     ["a notifier without a source"] = { { script = "x", notifier = {} }, "'notifier' (table with 'file' or 'script' expected" },
     ["a notifier with two sources"] = {

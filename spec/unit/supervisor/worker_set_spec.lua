@@ -27,6 +27,17 @@ describe("A set of workers", function()
     assert.equal("1:1:starting", fake:shape())
   end)
 
+  it("is due to those who wait as long as a place is free, and not past its limit", function()
+    local fake = fake_set.ready { workers = 1, restart = { limit = 2, window = 60000, delay = 100, max_delay = 30000 } }
+    assert.is_false(fake.backend.is_due())
+    fake:worker(1):exit(1)
+    fake:worker(2):exit(1)
+    assert.is_true(fake.backend.is_due())
+    fake.clock:advance(100)
+    fake:worker(3):exit(1)
+    assert.is_false(fake.backend.is_due())
+  end)
+
   it("replaces a ready worker at once, in its slot", function()
     local fake = fake_set.ready()
     fake:worker(2):exit(nil, "SIGKILL")
@@ -313,6 +324,77 @@ describe("A worker over a limit", function()
     fake:beat_for(1500)
     assert.equal("1:1:ready 2:1:starting", fake:shape())
     fake:worker(1):exit(1)
+    assert.equal("2:1:starting", fake:shape())
+  end)
+end)
+
+describe("A script that is no server", function()
+  local function start()
+    return fake_set.start { workers = 1, ready = "script", watch = true }
+  end
+
+  local function reload(fake)
+    local result = {}
+    operations.reload(fake.set, function(err, ok)
+      result.ok, result.err = ok, err
+    end)
+    return result
+  end
+
+  it("is ready once it runs, or has run for long, and never hung", function()
+    local fake = start()
+    fake:worker(1).report "running"
+    assert.equal("1:1:ready", fake:shape())
+    local slow = start()
+    slow.clock:advance(10000)
+    assert.equal("1:1:ready", slow:shape())
+    slow:worker(1).report("beat", {})
+    slow:beat_for(60000, { [slow:worker(1)] = true })
+    assert.equal("1:1:ready", slow:shape())
+  end)
+
+  for code = 0, 1 do
+    it("is run again by a reload only, when it has ended with " .. code, function()
+      local fake = start()
+      fake:worker(1).report "running"
+      fake:worker(1):exit(code)
+      fake.clock:advance(600000)
+      assert.equal(1, fake:starts())
+      assert.matches("it runs again when a file changes", fake.log[#fake.log], 1, true)
+      local result = reload(fake)
+      fake:worker(2).report "running"
+      assert.is_true(result.ok)
+      assert.equal("2:1:ready", fake:shape())
+    end)
+  end
+
+  it("may have ended before it was ready", function()
+    local fake = start()
+    fake:worker(1).report "running"
+    local result = reload(fake)
+    fake:worker(2):exit(0)
+    assert.is_true(fake:worker(1).asked)
+    fake:worker(1):exit(0)
+    assert.is_true(result.ok)
+    fake.clock:advance(600000)
+    assert.equal("", fake:shape())
+    assert.equal(2, fake:starts())
+  end)
+
+  it("that is wrong leaves the one before as it is", function()
+    local fake = start()
+    fake:worker(1).report "running"
+    local result = reload(fake)
+    fake:worker(2):exit(1)
+    assert.matches("worker 2", result.err.message)
+    assert.equal("1:1:ready", fake:shape())
+  end)
+
+  it("becomes a server by listening", function()
+    local fake = start()
+    fake:worker(1).report "running"
+    fake:worker(1).report "listening"
+    fake:worker(1):exit(0)
     assert.equal("2:1:starting", fake:shape())
   end)
 end)

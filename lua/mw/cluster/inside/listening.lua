@@ -243,6 +243,12 @@ local function close_intake()
   end
 end
 
+--- Whether any server or UDP socket shares a port, or has asked for one.
+---@return boolean
+function M.is_used()
+  return next(sharers) ~= nil
+end
+
 --- Closes all, and calls `done` once each has emitted `close`.
 ---@param done fun()
 function M.close_all(done)

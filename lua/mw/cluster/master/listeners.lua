@@ -100,13 +100,34 @@ local function is_ending(worker)
   return worker._is_gone or worker._is_cut_off
 end
 
+---@type table<fun(): boolean, true>
+local keepers = {}
+
+--- Lets somebody who replaces workers keep their ports open: also while nobody
+--- serves them, as long as `is_due` says that another worker is to come.
+---@param is_due fun(): boolean
+function M.keep(is_due)
+  keepers[is_due] = true
+end
+
+--- Ends that.
+---@param is_due fun(): boolean
+function M.keep_no_more(is_due)
+  keepers[is_due] = nil
+end
+
 local function awaits_a_worker()
   for _, worker in pairs(M.workers) do
     if is_starting(worker) or is_ending(worker) then
       return true
     end
   end
-  return M.is_held
+  for is_due in pairs(keepers) do
+    if is_due() then
+      return true
+    end
+  end
+  return false
 end
 
 -- A worker that died may have a successor, for whom its connections wait: as
@@ -119,7 +140,7 @@ local function wait_for_successor(listener)
   timer = timers.set_interval(function()
     waited = waited + check_interval
     local is_over = by_key[listener.key] ~= listener or is_served(listener)
-    if not is_over and (not awaits_a_worker() or waited > longest_wait and not M.is_held) then
+    if not is_over and (not awaits_a_worker() or waited > longest_wait) then
       forget(listener)
       is_over = true
     end
@@ -130,12 +151,13 @@ local function wait_for_successor(listener)
   timer:unref()
 end
 
+-- One that is kept alive may leave by itself, and have a successor all the same.
 local function leave(listener, worker, has_died)
   listener.port:leave(listener.members[worker])
   listener.members[worker] = nil
   if is_served(listener) then
     return
-  elseif has_died or M.is_held then
+  elseif has_died or next(keepers) then
     timers.set_immediate(wait_for_successor, listener)
   else
     forget(listener)
@@ -226,8 +248,10 @@ local function adopt_listener(from)
   by_name[listener.name], by_key[listener.key] = listener, listener
   for _, id in ipairs(from.members) do
     local member = outlets.member(M.workers[id])
-    listener.members[M.workers[id]] = member
-    listener.port:rejoin(member)
+    if member then
+      listener.members[M.workers[id]] = member
+      listener.port:rejoin(member)
+    end
   end
   if not is_served(listener) then
     wait_for_successor(listener)
@@ -238,9 +262,10 @@ end
 ---@param worker mw.MasterWorker
 ---@param descriptor integer
 function M.adopt_outlet(worker, descriptor)
-  outlets.adopt(worker, descriptor, function()
+  local member = outlets.adopt(worker, descriptor, function()
     drop(worker)
   end)
+  worker._is_cut_off = not member or nil
 end
 
 --- Goes on with the ports of an earlier image, whose workers are here.

@@ -58,13 +58,18 @@ local function open(worker, counts, on_end)
   return members[worker]
 end
 
---- Goes on with the way that an earlier image of the master has opened.
+--- Goes on with the way that an earlier image of the master has opened; nil
+--- where the worker has ended it since.
 ---@param worker mw.MasterWorker
 ---@param descriptor integer
 ---@param on_end fun()
----@return mw.PortMember
+---@return mw.PortMember?
 function M.adopt(worker, descriptor, on_end)
-  local outlet = assert(core.outlet(descriptor, on_end))
+  local outlet = core.outlet(descriptor, on_end)
+  if not outlet then
+    fd.close(descriptor)
+    return nil
+  end
   return enter(worker, outlet)
 end
 

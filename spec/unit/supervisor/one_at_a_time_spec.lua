@@ -1,11 +1,11 @@
-local live_reload = require "mw.supervisor.live_reload"
+local one_at_a_time = require "mw.supervisor.one_at_a_time"
 
-describe("Reloads that changes ask for", function()
+describe("Reloads that are asked for again and again", function()
   local pending, reload
 
   before_each(function()
     pending = {}
-    reload = live_reload.one_at_a_time(function(done)
+    reload = one_at_a_time.new(function(done)
       pending[#pending + 1] = done
     end)
   end)
