@@ -17,6 +17,7 @@
 #include "bindings/lua_interrupt.h"
 #include "bindings/lua_loop.h"
 #include "bindings/lua_process.h"
+#include "bindings/lua_stranger.h"
 #include "cli.h"
 #include "preload.h"
 #include "process/fork_server.h"
@@ -113,6 +114,7 @@ static bool become_worker(struct host *host) {
    whose callback has not run by lua_close() would be freed under the loop. */
 static void close_handles(struct host *host) {
   mw_process_close(host->L);
+  mw_strangers_close(host->L);
   mw_channels_close(host->L);
   mw_dispatchers_close(host->L);
   mw_intakes_close(host->L);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -37,6 +38,15 @@ int mw_fd_close(int fd) {
 int mw_fd_dup(int fd) {
   int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
   return copy == -1 ? -errno : copy;
+}
+
+int mw_fd_replace(int fd, int replaced) {
+  int flags = replaced > STDERR_FILENO ? O_CLOEXEC : 0;
+  return dup3(fd, replaced, flags) == -1 ? -errno : 0;
+}
+
+int mw_fd_lock(int fd) {
+  return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
 }
 
 int mw_fd_access_mode(int fd) {

@@ -42,6 +42,18 @@ int mw_fd_close(int fd);
 /** A close-on-exec copy of a descriptor, above the standard ones. */
 int mw_fd_dup(int fd);
 
+/**
+ * Puts a copy of `fd` in the place of another, close-on-exec unless that is a
+ * standard one (dup3(2)).
+ */
+int mw_fd_replace(int fd, int replaced);
+
+/**
+ * Locks what is open for as long as it is (flock(2)); UV_EAGAIN where another
+ * has it.
+ */
+int mw_fd_lock(int fd);
+
 /** O_RDONLY, O_WRONLY or O_RDWR (fcntl(2), F_GETFL). */
 int mw_fd_access_mode(int fd);
 

@@ -68,6 +68,16 @@ static int fd_dup(lua_State *L) {
   return push_number(L, mw_fd_dup(check_fd(L, 1)));
 }
 
+/* replace(fd, replaced) -> true | nil, errname */
+static int fd_replace(lua_State *L) {
+  return push_outcome(L, mw_fd_replace(check_fd(L, 1), check_fd(L, 2)));
+}
+
+/* lock(fd) -> true | nil, errname */
+static int fd_lock(lua_State *L) {
+  return push_outcome(L, mw_fd_lock(check_fd(L, 1)));
+}
+
 /* memory(name) -> fd of a file without a path | nil, errname */
 static int fd_memory(lua_State *L) {
   return push_number(L, mw_fd_memory(luaL_checkstring(L, 1)));
@@ -178,6 +188,8 @@ int luaopen_mw_core_fd(lua_State *L) {
       {"close", fd_close},
       {"write_all", fd_write_all},
       {"dup", fd_dup},
+      {"replace", fd_replace},
+      {"lock", fd_lock},
       {"memory", fd_memory},
       {"access_mode", fd_access_mode},
       {"set_nonblocking", fd_set_nonblocking},

@@ -113,12 +113,29 @@ static int socket_names(lua_State *L) {
   return 2;
 }
 
+/* peer(fd) -> pid, uid | nil, errname: who is at the other end of a Unix socket
+ */
+static int socket_peer(lua_State *L) {
+  struct mw_socket_peer peer;
+  int rc = mw_socket_peer(check_int(L, 1, 0, INT_MAX), &peer);
+  if (rc < 0)
+    return mw_push_failure(L, rc);
+  lua_pushinteger(L, peer.pid);
+  lua_pushinteger(L, peer.uid);
+  return 2;
+}
+
 int luaopen_mw_core_socket(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"family", socket_family},       {"bind", socket_bind},
-      {"bind_unix", socket_bind_unix}, {"connect_unix", socket_connect_unix},
-      {"listen", socket_listen},       {"kind", socket_kind},
-      {"names", socket_names},         {NULL, NULL},
+      {"family", socket_family},
+      {"bind", socket_bind},
+      {"bind_unix", socket_bind_unix},
+      {"connect_unix", socket_connect_unix},
+      {"listen", socket_listen},
+      {"kind", socket_kind},
+      {"names", socket_names},
+      {"peer", socket_peer},
+      {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

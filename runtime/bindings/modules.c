@@ -17,6 +17,7 @@
 #include "bindings/lua_msgpack.h"
 #include "bindings/lua_process.h"
 #include "bindings/lua_socket.h"
+#include "bindings/lua_stranger.h"
 #include "bindings/lua_system.h"
 #include "bindings/lua_watchdog.h"
 
@@ -46,6 +47,7 @@ void mw_preload_modules(lua_State *L) {
       {"mw.core.msgpack", luaopen_mw_core_msgpack},
       {"mw.core.process", luaopen_mw_core_process},
       {"mw.core.socket", luaopen_mw_core_socket},
+      {"mw.core.stranger", luaopen_mw_core_stranger},
       {"mw.core.system", luaopen_mw_core_system},
       {"mw.core.watchdog", luaopen_mw_core_watchdog},
       {NULL, NULL},

@@ -167,6 +167,16 @@ void mw_socket_names(int fd, struct mw_socket_name *here,
   name_of(fd, ask_there, there);
 }
 
+int mw_socket_peer(int fd, struct mw_socket_peer *peer) {
+  struct ucred credentials;
+  socklen_t size = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == -1)
+    return -errno;
+  peer->pid = credentials.pid;
+  peer->uid = credentials.uid;
+  return 0;
+}
+
 int mw_socket_listen(int fd, int backlog) {
   return listen(fd, backlog) == 0 ? 0 : -errno;
 }

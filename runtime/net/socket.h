@@ -62,6 +62,15 @@ struct mw_socket_name {
 void mw_socket_names(int fd, struct mw_socket_name *here,
                      struct mw_socket_name *there);
 
+/** Who has connected or listened at the other end of a Unix socket, at the time
+ * when that was (SO_PEERCRED, unix(7)). */
+struct mw_socket_peer {
+  int pid; /* 0 where it is none that we can see */
+  unsigned uid;
+};
+
+int mw_socket_peer(int fd, struct mw_socket_peer *peer);
+
 /** Makes a socket listen, or changes its queue (listen(2)). */
 int mw_socket_listen(int fd, int backlog);
 

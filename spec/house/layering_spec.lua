@@ -34,11 +34,11 @@ local c_doors = {
   ipc = words "channel inherited",
   process = words [[
     environment fork_client fork_server image leftovers limits parent_death
-    reaper spawn_options spawn_sync title tree
+    reaper spawn_options spawn_sync stranger title tree
   ]],
   bindings = words [[
     lua_acceptor lua_call lua_channel lua_dispatcher lua_exit
-    lua_http lua_intake lua_interrupt lua_loop lua_process modules
+    lua_http lua_intake lua_interrupt lua_loop lua_process lua_stranger modules
   ]],
 }
 
@@ -97,7 +97,7 @@ local lua_doors = {
 -- The modules that come from C belong to these.
 local lua_privileges = {
   ["luv"] = words "child_process cluster dgram fork_server http ipc look_up net process supervisor uv",
-  ["mw.core.acceptor"] = words "cluster",
+  ["mw.core.acceptor"] = words "cluster supervisor",
   ["mw.core.channel"] = words "ipc process",
   ["mw.core.class"] = words "http net",
   ["mw.core.dispatcher"] = words "cluster",
@@ -111,7 +111,8 @@ local lua_privileges = {
   ["mw.core.json"] = words "ipc json mw",
   ["mw.core.loop"] = words "emitter exit process start stream supervisor task tick timers",
   ["mw.core.process"] = words "child_process fork_server process supervisor",
-  ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net",
+  ["mw.core.socket"] = words "child_process cluster dgram http ipc look_up net supervisor",
+  ["mw.core.stranger"] = words "child_process supervisor",
   ["mw.core.system"] = words "ipc mw process supervisor timers",
   ["mw.core.watchdog"] = words "supervisor",
 }
