@@ -16,6 +16,7 @@ local timers = require "mw.timers"
 ---@field stdio table<integer, mw.HandleStream>? by descriptor number; nil where there were no descriptors left
 ---@field channel mw.Channel? the channel, as long as it is open
 ---@field connected boolean whether messages can be sent
+---@field is_stranger boolean? whether it is another's child, so that nobody tells us how it has ended
 ---@field killed boolean whether kill() has sent a signal
 ---@field exit_code integer? nil while it runs, or where a signal ended it
 ---@field signal_code string? the signal that ended it

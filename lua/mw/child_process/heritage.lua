@@ -5,6 +5,7 @@ local Child = require "mw.child_process.child"
 local core = require "mw.core.process"
 local errors = require "mw.error"
 local stdio = require "mw.child_process.stdio"
+local strangers = require "mw.core.stranger"
 
 local M = {}
 
@@ -13,6 +14,7 @@ local M = {}
 ---@field file string
 ---@field args string[] with argv[0]
 ---@field killed boolean
+---@field stranger { fd: integer }? where it is no child of this process: what stands for it
 ---@field channel mw.ChannelHeritage? nil where it has ended
 ---@field streams { number: integer, fd: integer }[] that are open
 
@@ -45,6 +47,7 @@ function M.of(child)
     file = child.spawn_file,
     args = child.spawn_args,
     killed = child.killed,
+    stranger = child.is_stranger and { fd = child._process:fileno() } or nil,
     channel = child.channel and child.channel:heritage(),
     streams = streams,
   }
@@ -58,14 +61,24 @@ local function slots_of(streams)
   return slots
 end
 
+-- How one has ended that is no child of ours, nobody tells us.
+local function watch(child, from)
+  local function ended(exit_code, signal)
+    child:_ended(exit_code, signal)
+  end
+  if from.stranger then
+    child.is_stranger = true
+    return strangers.watch(from.stranger.fd, from.pid, ended)
+  end
+  return core.adopt(from.pid, ended)
+end
+
 --- Goes on with a child: it emits what comes from now on.
 ---@param from mw.ChildHeritage its descriptors are the child's from then on
 ---@return mw.Child
 function M.adopt(from)
   local child = Child.new(from.file, from.args)
-  local handle, code = core.adopt(from.pid, function(exit_code, signal)
-    child:_ended(exit_code, signal)
-  end)
+  local handle, code = watch(child, from)
   if not handle then
     error(errors.system(code, ("adopt %d"):format(from.pid)), 0)
   end

@@ -17,7 +17,8 @@ local schema = {
 }
 
 -- Those that are fork()'s own.
-local forwarded = { "exec_path", "exec_argv", "cwd", "silent", "serialization", "uid", "gid", "stdio" }
+local forwarded =
+  { "exec_path", "exec_argv", "cwd", "silent", "serialization", "uid", "gid", "stdio", "die_with_parent" }
 for _, key in ipairs(forwarded) do
   schema[key] = fork[key]
 end

@@ -213,6 +213,21 @@ local function callbacks_of(self)
   }
 end
 
+-- Begins to send and to receive, with nothing left of what was before but what
+-- has come.
+local function connect(self, descriptor, max_backlog, unread)
+  self._sender = Sender.new(self, max_backlog)
+  local serialization = self.as_text and "json" or "msgpack"
+  self._core = assert(core.open(descriptor, serialization, callbacks_of(self), self._sender))
+  if unread then
+    assert(self._core:preload(unread))
+  end
+  self._sender:start(self._core)
+  self._receiver = Receiver.new(self, self._core, self._receiver)
+  self.post = self._core:poster()
+  open_channels[self] = true
+end
+
 --- Opens the end that a descriptor is. `unread` comes before all that is read
 --- from it.
 ---@param descriptor integer the channel's from then on
@@ -222,18 +237,23 @@ end
 function Channel.open(descriptor, owner, opts)
   opts = opts or {}
   local self = setmetatable({ owner = owner, _takers = {}, _flush_timeout = opts.exit_flush_timeout }, Channel)
-  local serialization = opts.serialization or "msgpack"
-  self.as_text = serialization == "json"
-  self._sender = Sender.new(self, opts.max_backlog)
-  self._core = assert(core.open(descriptor, serialization, callbacks_of(self), self._sender))
-  if opts.unread then
-    assert(self._core:preload(opts.unread))
-  end
-  self._sender:start(self._core)
-  self._receiver = Receiver.new(self, self._core)
-  self.post = self._core:poster()
-  open_channels[self] = true
+  self.as_text = opts.serialization == "json"
+  connect(self, descriptor, opts.max_backlog, opts.unread)
   return self
+end
+
+--- Goes on over another connection, once the one before is over.
+---@param descriptor integer the channel's from then on
+function Channel:reopen(descriptor)
+  self._disconnecting, self._ended, self.socket_lists = nil, nil, nil
+  connect(self, descriptor, self._sender.max_backlog)
+  set_referenced(self)
+end
+
+--- Whether it was the peer who has ended it, by its own end perhaps.
+---@return boolean
+function Channel:is_cut()
+  return self._ended == true
 end
 
 --- Sends a message for an owner whose channel is `self`, nil once it is closed.

@@ -55,6 +55,13 @@ function Inbox:found(number, fd)
   arrival.lost, arrival.fd = nil, fd
 end
 
+--- Tells that none will come again.
+function Inbox:await_none()
+  for number in pairs(self._lost) do
+    self:found(number)
+  end
+end
+
 local function take(self)
   local arrival = self[self._first]
   self[self._first] = nil

@@ -16,10 +16,12 @@ Receiver.__index = Receiver
 --- Makes the receiving side of a channel.
 ---@param channel mw.Channel
 ---@param core userdata of mw.core.channel
+---@param before? mw.Receiver of the connection before, for what nobody has listened to
 ---@return mw.Receiver
-function Receiver.new(channel, core)
+function Receiver.new(channel, core, before)
   local self = setmetatable({ _channel = channel, _core = core, _owner = channel.owner }, Receiver)
-  self._inbox = Inbox.new(channel.owner)
+  self._inbox = before and before._inbox or Inbox.new(channel.owner)
+  self._inbox:await_none()
   self:_follow_listener()
   core:read_start()
   return self

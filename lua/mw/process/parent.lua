@@ -39,10 +39,9 @@ function M.attach(process, events)
     events:emit "disconnect"
   end
 
-  local post = channel.post
   function process.send(message, handle, opts, callback)
     if handle == nil and opts == nil and callback == nil then
-      local keeps_up = post(message)
+      local keeps_up = channel.post(message)
       if keeps_up ~= nil then
         return keeps_up
       end
@@ -59,6 +58,14 @@ function M.attach(process, events)
 
   -- A module that was preloaded may listen already.
   M.follow_listeners(events, "message")
+end
+
+--- Opens the channel anew, to another parent, after the end of the one before.
+---@param process table
+---@param descriptor integer the channel's from then on
+function M.reconnect(process, descriptor)
+  channel:reopen(descriptor)
+  process.channel, process.connected = channel, true
 end
 
 --- Keeps the loop alive for the channel as long as somebody listens to it.

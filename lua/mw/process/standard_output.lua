@@ -16,13 +16,15 @@ local system = require "mw.core.system"
 local StandardOutput = emitter.class("mw.process.stdout", Writable)
 StandardOutput._outlives_pipes = true
 
+-- Failures that nobody wants to know: we were started without it.
+local unheard = { EBADF = true }
+
 function StandardOutput:_write(chunk, done)
   local ok, code = system.flush_stdout()
   if ok or self.fd ~= 1 then
     ok, code = fd.write_all(self.fd, chunk)
   end
-  -- Where we were started without it, nobody wants to know.
-  local failed = not ok and code ~= "EBADF"
+  local failed = not ok and not unheard[code]
   done(failed and errors.system(code, "write " .. self._name) or nil)
 end
 
@@ -43,4 +45,10 @@ local function new(number, name)
   return self
 end
 
-return { new = new }
+-- From now on what is written to a reader who is gone is lost, and no error: for
+-- who outlives his readers.
+local function outlive_readers()
+  unheard.EPIPE = true
+end
+
+return { new = new, outlive_readers = outlive_readers }

@@ -25,12 +25,32 @@ local intake
 -- Open servers and sockets that share a port, until their `close`.
 local sharers = {}
 
+-- What is asked of the master: what for, and which of ours at that place it is.
+---@class mw.PortRequest
+---@field what table
+---@field number integer
+---@field free fun() gives the number back
+---@field done fun(err: any, answer: table?, descriptor: integer|false|nil)
+
+---@type table<mw.ClusterHandle, mw.PortRequest>
 local handles = {}
+---@type table<table, { handle: userdata, key: integer, request: mw.PortRequest }> UDP sockets
+local bound = {}
+---@type table<mw.PortRequest, true> those without an answer
+local asked = {}
 local is_active = true
+-- Whether a master that is gone may be followed by another.
+local outlives_master = false
 
 -- Where the master ends the way, no connection comes any more.
 local function open_intake(descriptor, counts)
-  local opened = require("mw.core.intake").intake(descriptor, counts, function() end)
+  local opened
+  opened = require("mw.core.intake").intake(descriptor, counts, function()
+    if opened == intake then
+      intake = nil
+    end
+    opened:close()
+  end)
   if not opened then
     fd.close(descriptor)
   end
@@ -77,26 +97,46 @@ local function refusal_of(answer, what)
   return errors.system(answer.code, text, { syscall = answer.syscall, address = place, port = what.port })
 end
 
--- Asks the master; `done(err, answer, descriptor, free)`.
-local function ask(what, done)
+local function query(request, more, descriptor, answered)
+  local message = { act = "query_server", number = request.number }
+  for _, part in ipairs { request.what, more } do
+    for key, value in pairs(part) do
+      message[key] = value
+    end
+  end
+  return link:send(message, descriptor, answered)
+end
+
+-- Asks the master for the first time; or the next one, where it has not answered.
+local function send(request)
+  asked[request] = true
+  return query(request, {}, nil, function(answer, descriptor)
+    asked[request] = nil
+    if answer.code then
+      request.free()
+      return request.done(refusal_of(answer, request.what))
+    end
+    request.done(nil, answer, descriptor)
+  end)
+end
+
+local function new_request(what)
   local name = name_of(what)
   local number = places.take(name)
-  local function free()
-    places.free(name, number)
-  end
-  local message = { act = "query_server", number = number }
-  for key, value in pairs(what) do
-    message[key] = value
-  end
-  local is_sent = link:send(message, nil, function(answer, descriptor)
-    if answer.code then
-      free()
-      return done(refusal_of(answer, what))
-    end
-    done(nil, answer, descriptor, free)
-  end)
-  if not is_sent then
-    free()
+  return {
+    what = what,
+    number = number,
+    free = function()
+      places.free(name, number)
+    end,
+  }
+end
+
+local function ask(request, done)
+  request.done = done
+  if not send(request) and not outlives_master then
+    asked[request] = nil
+    request.free()
     tick.add(done, errors.new("ERR_IPC_CHANNEL_CLOSED", "ERR_IPC_CHANNEL_CLOSED: the master is gone"))
   end
 end
@@ -144,45 +184,46 @@ local function located(what)
   return target
 end
 
-local function hooks_of(what, free)
+local function hooks_of(request)
   return {
     serving = function(handle)
       tick.add(function()
         if not handle:is_closing() then
-          tell_listening(handle:getsockname(), what)
+          tell_listening(handle:getsockname(), request.what)
         end
       end)
     end,
     closed = function(handle)
       handles[handle] = nil
-      leave(handle.key, free)
+      leave(handle.key, request.free)
     end,
   }
 end
 
 -- A handle without its descriptor can serve nothing.
-local function made(answer, descriptor, what, free)
+local function made(answer, descriptor, request)
   if not intake or descriptor == false then
     if descriptor then
       fd.close(descriptor)
     end
-    leave(answer.key, free)
+    leave(answer.key, request.free)
     return nil, "EMFILE"
   end
-  local handle = SharedHandle.new(answer, descriptor, intake, hooks_of(what, free))
+  local handle = SharedHandle.new(answer, descriptor, intake, hooks_of(request))
   handle:_set_active(is_active)
-  handles[handle] = true
+  handles[handle] = request
   return handle
 end
 
 ---@type mw.ListenProvider
 local function listen(server, what, done)
   add_sharer(server)
-  ask(located(what), function(err, answer, descriptor, free)
+  local request = new_request(located(what))
+  ask(request, function(err, answer, descriptor)
     if err then
       return done(err)
     end
-    local handle, refusal = made(answer, descriptor, what, free)
+    local handle, refusal = made(answer, descriptor, request)
     done(refusal, handle)
   end)
 end
@@ -190,21 +231,25 @@ end
 -- UDP sockets ------------------------------------------------------------------
 
 -- A socket may be closed before it listens, and when it does.
-local function share_socket(socket, name, what, key, free)
+local function share_socket(socket, handle, key, request)
+  local name = handle:getsockname()
+  bound[socket] = { handle = handle, key = key, request = request }
   local function tell()
-    tell_listening(name, what)
+    tell_listening(name, request.what)
   end
   socket:once("listening", tell)
   socket:once("close", function()
     socket:off("listening", tell)
-    leave(key, free)
+    leave(bound[socket].key, request.free)
+    bound[socket] = nil
   end)
 end
 
 ---@type mw.DgramBindProvider
 local function bind(socket, what, done)
   add_sharer(socket)
-  ask(what, function(err, answer, descriptor, free)
+  local request = new_request(what)
+  ask(request, function(err, answer, descriptor)
     if err then
       return done(err)
     end
@@ -214,16 +259,92 @@ local function bind(socket, what, done)
       ok, _, code = handle:open(descriptor)
     end
     if ok then
-      share_socket(socket, handle:getsockname(), what, answer.key, free)
+      share_socket(socket, handle, answer.key, request)
       return done(nil, handle)
     end
     if handle then
       handle:close()
       fd.close(descriptor)
     end
-    leave(answer.key, free)
+    leave(answer.key, request.free)
     done(code)
   end)
+end
+
+-- Without a master -------------------------------------------------------------
+
+--- From now on a master that is gone is not the end: who asks for a port then
+--- waits for the next one.
+function M.outlive_master()
+  outlives_master = true
+end
+
+--- Whether the master lets connections come.
+---@return boolean
+function M.is_active()
+  return is_active
+end
+
+--- Whether all has come that the master has passed on.
+---@return boolean
+function M.is_alone()
+  return intake == nil
+end
+
+--- The master is gone: accepts where it did.
+function M.serve_alone()
+  for handle in pairs(handles) do
+    handle:_serve_alone()
+  end
+end
+
+local function rejoin_handle(handle, request)
+  query(request, { kind = handle.kind }, handle:_socket(), function(answer, descriptor)
+    if descriptor then
+      fd.close(descriptor)
+    end
+    if answer.code then
+      return -- the port is another's there: it stays as it is
+    elseif handle:is_closing() or not intake or not handle:_rejoin(answer, intake) then
+      link:send { act = "close", key = answer.key }
+    else
+      tell_listening(handle:getsockname(), request.what)
+    end
+  end)
+end
+
+local function rejoin_socket(socket, from)
+  query(from.request, { kind = "shared" }, from.handle:fileno(), function(answer, descriptor)
+    if descriptor then
+      fd.close(descriptor)
+    end
+    if answer.code then
+      return
+    elseif bound[socket] then
+      from.key = answer.key
+      tell_listening(from.handle:getsockname(), from.request.what)
+    else
+      link:send { act = "close", key = answer.key }
+    end
+  end)
+end
+
+--- Another master wants to have the ports that we serve: it gets our sockets. It
+--- has asked for all once it has the answer.
+function M.commands.rejoin(_, descriptor, reply)
+  if descriptor then
+    fd.close(descriptor)
+  end
+  for handle, request in pairs(handles) do
+    rejoin_handle(handle, request)
+  end
+  for socket, from in pairs(bound) do
+    rejoin_socket(socket, from)
+  end
+  for request in pairs(asked) do
+    send(request)
+  end
+  reply()
 end
 
 -- Life -------------------------------------------------------------------------

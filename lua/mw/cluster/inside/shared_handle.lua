@@ -1,10 +1,13 @@
 -- What a server of a worker listens on: a port that its master keeps. The
--- connections come by the intake, or by a copy of the socket, or by both.
+-- connections come by the intake, or by a copy of the socket, or by both. Of a
+-- port where only the master accepts, the worker may have the socket in reserve,
+-- for the time when there is no master.
 
 local fd = require "mw.core.fd"
 
 ---@class mw.ClusterHandle: mw.SharedHandle
 ---@field key integer the port's
+---@field kind string how the port is served, a name of the master's
 local SharedHandle = {}
 SharedHandle.__index = SharedHandle
 
@@ -21,27 +24,34 @@ SharedHandle.__index = SharedHandle
 function SharedHandle.new(answer, descriptor, intake, hooks)
   return setmetatable({
     key = answer.key,
+    kind = answer.kind,
     _name = answer.address,
     _exclusive = answer.exclusive,
     _fd = descriptor,
+    _is_reserve = answer.reserve,
+    _is_referenced = true,
     _intake = intake,
     _hooks = hooks,
   }, SharedHandle)
 end
 
 -- The server closes what it is given; the handle keeps its own.
-local function open_acceptor(self, server)
+local function open_acceptor(self)
   local copy, code = fd.dup(self._fd)
   if not copy then
     return nil, code
   end
   fd.set_nonblocking(copy, true)
   local acceptor
-  acceptor, code = require("mw.core.acceptor").open(copy, self._exclusive, server)
+  acceptor, code = require("mw.core.acceptor").open(copy, self._exclusive or self._is_reserve, self._server)
   if not acceptor then
     fd.close(copy)
+    return nil, code
   end
-  return acceptor, code
+  acceptor:set_referenced(self._is_referenced)
+  self._acceptor = acceptor
+  self:_set_active(self._is_active)
+  return acceptor
 end
 
 --- Gives a server what comes.
@@ -50,13 +60,12 @@ end
 ---@return string? text
 ---@return string? code
 function SharedHandle:serve(server)
-  if self._fd then
-    local acceptor, code = open_acceptor(self, server)
+  self._server = server
+  if self._fd and not self._is_reserve then
+    local acceptor, code = open_acceptor(self)
     if not acceptor then
       return nil, code, code
     end
-    self._acceptor = acceptor
-    self:_set_active(self._is_active)
   end
   local ok, code = self._intake:serve(self.key, server)
   if not ok then
@@ -76,6 +85,36 @@ function SharedHandle:_set_active(active)
   end
 end
 
+--- There is no master: accepts by itself from now on.
+function SharedHandle:_serve_alone()
+  if self._is_reserve and self._server and not self._acceptor then
+    open_acceptor(self)
+  end
+end
+
+--- Another master has the port: connections come from it, or as they did.
+---@param answer table the master's
+---@param intake userdata
+---@return boolean? ok
+function SharedHandle:_rejoin(answer, intake)
+  if self._server and not intake:serve(answer.key, self._server) then
+    return nil
+  end
+  intake:set_referenced(answer.key, self._is_referenced)
+  self.key, self._intake = answer.key, intake
+  if self._is_reserve and self._acceptor then
+    self._acceptor:close()
+    self._acceptor = nil
+  end
+  return true
+end
+
+--- The socket, for a master that has none; it stays the handle's.
+---@return integer?
+function SharedHandle:_socket()
+  return self._fd
+end
+
 ---@return table|string
 function SharedHandle:getsockname()
   return self._name
@@ -83,7 +122,7 @@ end
 
 ---@return integer?
 function SharedHandle:fileno()
-  return self._fd
+  return not self._is_reserve and self._fd or nil
 end
 
 ---@return boolean
@@ -108,6 +147,7 @@ function SharedHandle:close()
 end
 
 local function set_referenced(self, referenced)
+  self._is_referenced = referenced
   self._intake:set_referenced(self.key, referenced)
   if self._acceptor then
     self._acceptor:set_referenced(referenced)

@@ -44,10 +44,11 @@ end
 --- Closes the servers, waits for their connections, then closes the channel.
 ---@param is_asked boolean whether the master asked for it, and so knows
 function InsideWorker:_leave(is_asked)
-  if self._is_leaving or not self:is_connected() then
+  if self._is_leaving or not (self:is_connected() or self._is_orphan) then
     return
   end
   self._is_leaving, self.state, self.exited_after_disconnect = true, "disconnecting", true
+  is_asked = is_asked or self._is_orphan
   local open_parts = is_asked and 1 or 2
   local function part_done()
     open_parts = open_parts - 1
@@ -84,6 +85,17 @@ end
 
 InsideWorker.destroy = InsideWorker.kill
 
+--- Goes on without a master, after its end.
+function InsideWorker:_go_on()
+  self._is_orphan = true
+  self.state, self.exited_after_disconnect = self._state_before, nil
+end
+
+--- Has a master again.
+function InsideWorker:_rejoin()
+  self._is_orphan = nil
+end
+
 --- Sends a message to the master, as process.send() does.
 ---@param ... any
 ---@return boolean
@@ -101,6 +113,7 @@ end
 --- it goes on.
 ---@return "destroyed"|"orphaned"|nil
 function InsideWorker:_disconnected()
+  self._state_before = self.state
   self.state, self.exited_after_disconnect = "disconnected", self.exited_after_disconnect == true
   self:_tell "disconnect"
   return self._is_destroying and "destroyed" or not self.exited_after_disconnect and "orphaned" or nil

@@ -115,6 +115,12 @@ local function start(env, identity)
   return child_process.fork(current.exec, current.args, settings.fork_options(current, environment(env, identity)))
 end
 
+local function enter(worker)
+  last_id = math.max(last_id, worker.id)
+  M.workers[worker.id] = worker
+  slots.occupy(worker)
+end
+
 --- Starts a worker in a place, whoever has it.
 ---@param env? table<string, any>
 ---@param slot integer
@@ -124,9 +130,7 @@ function M._fork(env, slot)
   M.setup_master()
   local identity = { id = last_id + 1, slot = slot }
   local worker = MasterWorker.new(identity, start(env, identity), hooks)
-  last_id = worker.id
-  M.workers[worker.id] = worker
-  slots.occupy(worker)
+  enter(worker)
   tick.add(events.emitter.emit, events.emitter, "fork", worker)
   return worker
 end
@@ -175,14 +179,23 @@ function M._heritage()
   return { last_id = last_id, workers = list, listeners = listeners.heritage() }
 end
 
+--- Goes on with a worker of a master before this one. What it serves, it will
+--- tell.
+---@param from mw.MasterWorkerHeritage
+---@return mw.MasterWorker
+function M._take_over(from)
+  local worker = MasterWorker.adopt(from, hooks)
+  enter(worker)
+  return worker
+end
+
 --- Goes on with what an earlier image of this process has had.
 ---@param from mw.ClusterHeritage
 function M._adopt(from)
   M.setup_master()
   for _, each in ipairs(from.workers) do
     local worker = MasterWorker.adopt(each, hooks)
-    M.workers[worker.id] = worker
-    slots.occupy(worker)
+    enter(worker)
     if each.outlet then
       listeners.adopt_outlet(worker, each.outlet.fd)
     end

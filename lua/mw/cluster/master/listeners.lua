@@ -7,6 +7,7 @@ local core = require "mw.core.dispatcher"
 local fd = require "mw.core.fd"
 local net = require "mw.net"
 local outlets = require "mw.cluster.master.outlets"
+local kind_of = require("mw.core.socket").kind
 local target = require "mw.cluster.master.target"
 local timers = require "mw.timers"
 
@@ -14,6 +15,9 @@ local M = {
   --- What workers may ask for, by `act`.
   ---@type table<string, fun(worker: mw.MasterWorker, message: table, descriptor: integer|false|nil, reply: mw.ClusterReply)>
   commands = {},
+  --- Whether workers get the socket of each port, to serve it also when there is
+  --- no master; and bring it to the next one.
+  lends_sockets = false,
 }
 
 ---@class mw.Listener
@@ -236,16 +240,21 @@ end
 
 local ports = { passing = PassingPort, shared = SharedPort, spread = SpreadPort }
 
+local function enter(key, name, port)
+  local listener = { key = key, name = name, port = port, members = {} }
+  by_name[name], by_key[key] = listener, listener
+  return listener
+end
+
 -- A port stays of its kind; another policy may count for it.
-local function adopt_port(from)
+local function adopt_port(key, from)
   local name = policy_name()
   local passing = core.accepting(name) == "master" and name or "rr"
-  return ports[from.port.kind].adopt(from.key, from.port, passing, pick)
+  return ports[from.kind].adopt(key, from, passing, pick)
 end
 
 local function adopt_listener(from)
-  local listener = { key = from.key, name = from.name, port = adopt_port(from), members = {} }
-  by_name[listener.name], by_key[listener.key] = listener, listener
+  local listener = enter(from.key, from.name, adopt_port(from.key, from.port))
   for _, id in ipairs(from.members) do
     local member = outlets.member(M.workers[id])
     if member then
@@ -286,6 +295,14 @@ end
 
 -- Requests -------------------------------------------------------------------------
 
+local function obtain(worker)
+  local member, err = outlets.obtain(worker, policy == "least", function()
+    drop(worker)
+  end)
+  worker._is_cut_off = not member and worker._is_cut_off or nil
+  return member, err
+end
+
 local function listener_of(what, number)
   local name = target.name(what, number)
   local listener = by_name[name]
@@ -298,19 +315,44 @@ local function listener_of(what, number)
     return nil, err
   end
   last_key = key
-  listener = { key = key, name = name, port = port, members = {} }
-  by_name[name], by_key[key] = listener, listener
-  return listener
+  return enter(key, name, port)
 end
 
-local function join(listener, worker)
-  local member, err = outlets.obtain(worker, policy == "least", function()
-    drop(worker)
-  end)
+-- What a worker has brought from a master before; nil where it is none such.
+local function brought_port(worker, message, what, descriptor)
+  local kind, listens = kind_of(descriptor)
+  local fits = ports[message.kind] and (listens or what.type and kind == "udp")
+  return fits and ports[message.kind].brought(descriptor, what, worker.id) or nil
+end
+
+-- The listener of such a socket; the port may be here already, by another worker.
+local function reunited(what, number, brought)
+  local name = target.name(what, number)
+  local listener = by_name[name]
+  if listener then
+    listener.port:add(brought)
+    return listener
+  end
+  last_key = last_key + 1
+  return enter(last_key, name, adopt_port(last_key, brought))
+end
+
+-- It has the socket, and serves already.
+local function rejoin(listener, worker)
+  local member, err = obtain(worker)
   if not member then
     return nil, err
   end
-  worker._is_cut_off = nil
+  listener.members[worker] = member
+  listener.port:rejoin(member)
+  return true
+end
+
+local function join(listener, worker)
+  local member, err = obtain(worker)
+  if not member then
+    return nil, err
+  end
   local descriptor
   if not listener.members[worker] then
     listener.members[worker] = member
@@ -329,30 +371,61 @@ local function refuse(reply, err)
   return reply { code = err }
 end
 
+local function refuse_join(listener, reply, err)
+  if by_key[listener.key] == listener and not is_served(listener) then
+    forget(listener)
+  end
+  refuse(reply, err)
+end
+
+local function accept(listener, what, reply, descriptor)
+  local port = listener.port
+  local reserve = not descriptor and M.lends_sockets and port.reserve and port:reserve()
+  reply({
+    key = listener.key,
+    kind = port.kind,
+    address = what.path or port.address,
+    exclusive = port.exclusive,
+    reserve = reserve and true or nil,
+  }, descriptor or reserve or nil)
+end
+
+-- It goes on to serve a port that it had from a master before.
+local function reunite(worker, message, descriptor, reply)
+  local what, number = target.of(message)
+  local brought = what and M.lends_sockets and brought_port(worker, message, what, descriptor)
+  if not brought then
+    fd.close(descriptor)
+    return refuse(reply, "EINVAL")
+  end
+  local listener = reunited(what, number, brought)
+  local ok, err = rejoin(listener, worker)
+  if not ok then
+    return refuse_join(listener, reply, err)
+  end
+  reply { key = listener.key }
+end
+
 --- A worker wants to serve a port. One that is on its way out gets no answer.
 function M.commands.query_server(worker, message, descriptor, reply)
-  if descriptor then
-    fd.close(descriptor)
+  if worker.exited_after_disconnect or worker:is_dead() or not worker:is_connected() then
+    return descriptor and fd.close(descriptor)
+  elseif descriptor then
+    return reunite(worker, message, descriptor, reply)
   end
   local what, number = target.of(message)
-  if worker.exited_after_disconnect or worker:is_dead() or not worker:is_connected() then
-    return
-  elseif not what then
+  if not what then
     return refuse(reply, "EINVAL")
   end
   local listener, err = listener_of(what, number)
   if not listener then
     return refuse(reply, err)
   end
-  local ok, socket = join(listener, worker)
+  local ok, result = join(listener, worker)
   if not ok then
-    if by_key[listener.key] == listener and not is_served(listener) then
-      forget(listener)
-    end
-    return refuse(reply, socket)
+    return refuse_join(listener, reply, result)
   end
-  local port = listener.port
-  reply({ key = listener.key, address = what.path or port.address, exclusive = port.exclusive }, socket)
+  accept(listener, what, reply, result)
 end
 
 --- It does so no more.

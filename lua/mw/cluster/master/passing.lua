@@ -1,9 +1,10 @@
 -- A port at which the master accepts, and passes each connection to a worker.
 
+local fd = require "mw.core.fd"
 local port = require "mw.cluster.master.port"
 
 ---@class mw.PassingPort: mw.ClusterPort
-local PassingPort = {}
+local PassingPort = { kind = "passing" }
 PassingPort.__index = PassingPort
 
 local function serve(socket, key, policy, pick)
@@ -59,7 +60,24 @@ end
 
 ---@return table
 function PassingPort:heritage()
-  return { kind = "passing", socket = port.heritage(self._socket) }
+  return { kind = self.kind, socket = port.heritage(self._socket) }
+end
+
+--- A heritage for adopt(), of what a worker has brought.
+---@return table
+function PassingPort.brought(descriptor, what)
+  return { kind = PassingPort.kind, socket = port.brought(descriptor, what) }
+end
+
+--- It is the one that is here.
+---@param brought table
+function PassingPort:add(brought) -- luacheck: ignore self
+  fd.close(brought.socket.fd)
+end
+
+---@return integer
+function PassingPort:reserve()
+  return self._socket:fileno()
 end
 
 --- It does so no more.

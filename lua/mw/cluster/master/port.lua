@@ -8,7 +8,10 @@ local socket = require "mw.core.socket"
 
 ---@class mw.ClusterPort
 ---@field address { ip: string, family: string, port: integer }|string|nil as luv tells it; of a path, the path
+---@field kind "passing"|"shared"|"spread"
 ---@field exclusive boolean?
+---@field reserve? fun(self): integer the socket, for a worker that else would have none; it stays the port's
+---@field add fun(self, brought: table) a worker has had a socket of it from a master before
 ---@field join fun(self, member: mw.PortMember): integer?, mw.Error|string|nil
 ---@field rejoin fun(self, member: mw.PortMember) it has joined before this image of the master ran
 ---@field leave fun(self, member: mw.PortMember)
@@ -126,6 +129,20 @@ function M.adopt(from)
     return assert(dgram._bind { fd = from.fd })
   end
   return net._adopt_listener(from.fd, from.path)
+end
+
+--- What a worker has brought, as the heritage of a master before would be.
+---@param descriptor integer
+---@param what mw.ListenTarget|mw.DgramBinding
+---@return mw.PortSocket
+function M.brought(descriptor, what)
+  local path = what.path
+  if path and path:byte() == 0 then
+    path = nil -- nothing in the file system
+  elseif path and what.directory then
+    path = what.directory .. "/" .. path
+  end
+  return { fd = descriptor, path = path, is_datagram = what.type ~= nil }
 end
 
 --- Closes it, and removes the path that was made for it.

@@ -1,11 +1,12 @@
 -- A port whose one socket the master and all workers have: they accept, or
 -- receive, by themselves.
 
+local fd = require "mw.core.fd"
 local port = require "mw.cluster.master.port"
 
 ---@class mw.SharedPort: mw.ClusterPort
 ---@field exclusive boolean whether one connection is to wake one worker only
-local SharedPort = { exclusive = true }
+local SharedPort = { kind = "shared", exclusive = true }
 SharedPort.__index = SharedPort
 
 ---@param what mw.ListenTarget|mw.DgramBinding
@@ -49,7 +50,19 @@ end
 
 ---@return table
 function SharedPort:heritage()
-  return { kind = "shared", socket = port.heritage(self._socket) }
+  return { kind = self.kind, socket = port.heritage(self._socket) }
+end
+
+--- A heritage for adopt(), of what a worker has brought.
+---@return table
+function SharedPort.brought(descriptor, what)
+  return { kind = SharedPort.kind, socket = port.brought(descriptor, what) }
+end
+
+--- It is the one that is here.
+---@param brought table
+function SharedPort:add(brought) -- luacheck: ignore self
+  fd.close(brought.socket.fd)
 end
 
 --- Ends it.

@@ -3,11 +3,12 @@
 -- keeps them all. What comes at one whose worker has gone, it passes to the
 -- others, until a new worker inherits it.
 
+local names = require("mw.core.socket").names
 local port = require "mw.cluster.master.port"
 
 ---@class mw.SpreadPort: mw.ClusterPort
 ---@field private _sockets { handle: userdata, dispatcher: userdata, owner: mw.PortMember? }[]
-local SpreadPort = {}
+local SpreadPort = { kind = "spread" }
 SpreadPort.__index = SpreadPort
 
 local function serve(self, handle)
@@ -54,12 +55,35 @@ end
 ---@return mw.SpreadPort
 function SpreadPort.adopt(key, from)
   local self = setmetatable({ _key = key, _sockets = {}, _members = {}, _what = from.what }, SpreadPort)
-  for _, each in ipairs(from.sockets) do
-    local socket = assert(serve(self, port.adopt(each.socket)))
-    socket.owner_id = each.owner_id
-  end
+  self:add(from)
   self.address = port.address(self._sockets[1].handle)
   return self
+end
+
+--- A heritage for adopt() or add(), of the socket that a worker has brought.
+---@return table
+function SpreadPort.brought(descriptor, what, owner_id)
+  local name = names(descriptor) or {}
+  return {
+    kind = SpreadPort.kind,
+    what = {
+      address = name.ip,
+      port = name.port,
+      backlog = what.backlog,
+      ipv6_only = what.ipv6_only,
+      reuse_port = true,
+    },
+    sockets = { { socket = port.brought(descriptor, what), owner_id = owner_id } },
+  }
+end
+
+--- Goes on with more sockets of the kind.
+---@param from table a heritage
+function SpreadPort:add(from)
+  for _, each in ipairs(from.sockets) do
+    local added = assert(serve(self, port.adopt(each.socket)))
+    added.owner_id = each.owner_id
+  end
 end
 
 local function without_owner(self)
@@ -134,7 +158,7 @@ function SpreadPort:heritage()
     sockets[index] = { socket = port.heritage(socket.handle), owner_id = socket.owner and socket.owner.worker.id }
   end
   return {
-    kind = "spread",
+    kind = self.kind,
     what = {
       address = what.address,
       port = what.port,
