@@ -52,6 +52,7 @@ local function new(opts, clock)
     record = function(_, failure)
       table.insert(self.records, failure)
     end,
+    on_settled = function() end,
     on_over = function(has_given_up)
       table.insert(self.over, has_given_up)
     end,

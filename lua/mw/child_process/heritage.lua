@@ -53,6 +53,15 @@ function M.of(child)
   }
 end
 
+--- The channel over a connection, as of a child of which there is nothing else.
+---@param descriptor integer the channel's from then on
+---@return mw.Child
+function M.connected(descriptor)
+  local child = Child.new("", {})
+  child:_open_channel(descriptor, {})
+  return child
+end
+
 local function slots_of(streams)
   local slots = {}
   for _, stream in ipairs(streams) do

@@ -78,7 +78,10 @@ function M.bury(set, worker, code, signal)
 end
 
 local function describe_end(worker, code, signal, words)
-  local how = signal and "was ended by " .. signal or code and "ended with status " .. code or "could not be started"
+  local how = signal and "was ended by " .. signal
+    or code and "ended with status " .. code
+    or worker.pid and "has ended" -- how, its parent knows
+    or "could not be started"
   local when = (worker.ready_at or not (code or signal)) and "" or " before it was ready"
   return ("%s %s%s%s"):format(worker, how, when, words and words ~= "" and ": " .. words or "")
 end

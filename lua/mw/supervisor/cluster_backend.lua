@@ -4,6 +4,7 @@
 local Output = require "mw.supervisor.output"
 local Tracer = require "mw.supervisor.tracer"
 local cluster = require "mw.cluster"
+local fd = require "mw.core.fd"
 local fork_server = require "mw.fork_server"
 local inside = require "mw.supervisor.inside"
 local journal = require "mw.supervisor.journal"
@@ -43,13 +44,28 @@ function ClusterBackend.new(settings, clock)
   return setmetatable({ _settings = settings, _clock = clock }, ClusterBackend)
 end
 
+local inherited_streams = { "ignore", "pipe", "pipe", "ipc", "pipe" }
+
+-- A worker that may survive us gets our own streams, too, for that time.
+local function streams_of(settings)
+  local streams = { table.unpack(inherited_streams) }
+  if settings.survive then
+    for number, spare in pairs(inside.spare_descriptors) do
+      streams[spare + 1] = number
+    end
+  end
+  return streams
+end
+
 local function set_up(settings)
+  listeners.lends_sockets = settings.survive ~= nil
   cluster.setup_master {
     exec = settings.script,
     args = settings.args,
     preload = settings.preload,
     scheduling_policy = settings.scheduling_policy,
-    stdio = { "ignore", "pipe", "pipe", "ipc", "pipe" },
+    stdio = streams_of(settings),
+    die_with_parent = settings.survive == nil,
   }
 end
 
@@ -291,6 +307,85 @@ function ClusterBackend:resume(id, report)
   handle.output:adopt(from.output)
   handle.tracer:adopt(from.tracer)
   return handle
+end
+
+-- The next master -----------------------------------------------------------------
+
+local function open_pair(number)
+  if number == report_descriptor then
+    return fd.socketpair()
+  end
+  return fd.pipe()
+end
+
+-- Our ends of the streams, and theirs, by their numbers.
+local function open_streams()
+  local ours, theirs = {}, {}
+  for _, number in ipairs { 1, 2, report_descriptor } do
+    local our_end, their_end = open_pair(number)
+    if our_end then
+      ours[#ours + 1], theirs[number] = { number = number, fd = our_end }, their_end
+    end
+  end
+  return ours, theirs
+end
+
+local function give_streams(worker, theirs)
+  for number, descriptor in pairs(theirs) do
+    worker._link:send({ act = "stream", number = number }, descriptor)
+    fd.close(descriptor)
+  end
+  for number, spare in pairs(inside.spare_descriptors) do
+    worker._link:send({ act = "stream", number = spare }, number)
+  end
+end
+
+--- Goes on with a worker whose master is gone, from the moment when it has
+--- connected to us. `done` is called when its ports are ours.
+---@param from mw.StateOfWorker
+---@param stranger integer the descriptor that stands for the process
+---@param descriptor integer the connection
+---@param done fun()
+function ClusterBackend:take_over(from, stranger, descriptor, done)
+  set_up(self._settings)
+  local ours, theirs = open_streams()
+  local worker = cluster._take_over {
+    id = from.id,
+    slot = from.slot,
+    state = "online",
+    is_online = true,
+    child = {
+      pid = from.pid,
+      file = process.exec_path,
+      args = {},
+      killed = false,
+      stranger = { fd = stranger },
+      channel = { fd = descriptor },
+      streams = ours,
+    },
+  }
+  self._adopted = self._adopted or {}
+  self._adopted[from.id] = {
+    output = { kept = {}, stdout = "", stderr = "" },
+    tracer = { is_open = true, rest = "" },
+    is_asked = false,
+  }
+  give_streams(worker, theirs)
+  worker._link:send({ act = "rejoin" }, nil, done)
+end
+
+--- Whether it is still there.
+---@param id integer
+---@return boolean
+function ClusterBackend.has(_, id)
+  local worker = cluster.workers[id]
+  return worker ~= nil and not worker:is_dead() and worker:is_connected()
+end
+
+--- Asks a worker to end that looks for its master, and is not ours.
+---@param descriptor integer the connection
+function ClusterBackend.turn_away(_, descriptor)
+  cluster._turn_away(descriptor)
 end
 
 -- Orders -----------------------------------------------------------------------

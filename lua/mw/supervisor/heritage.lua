@@ -116,16 +116,23 @@ end
 
 local function nothing() end
 
---- Lets a new set go on with what another has handed on. How many workers are
---- wanted is what its settings say, where that is another number than before.
+--- Lets a new set go on with what another has handed on.
 ---@param set mw.WorkerSet
 ---@param from mw.SetHeritage
 function M.adopt(set, from)
+  set.backend:adopt(from.backend)
+  M.go_on(set, from)
+end
+
+--- The same where the backend has the workers already. How many are wanted is
+--- what its settings say, where that is another number than before.
+---@param set mw.WorkerSet
+---@param from mw.SetHeritage
+function M.go_on(set, from)
   copy(from, set, set_fields)
   if set.settings.workers ~= from.workers_option then
     set.wanted = set.settings.workers
   end
-  set.backend:adopt(from.backend)
   for index, slot in ipairs(from.slots) do
     set.slots[index] = adopt_slot(set, slot)
   end

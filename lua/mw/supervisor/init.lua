@@ -66,6 +66,9 @@ local function over(self, has_given_up)
   for _, source in ipairs(self._sources) do
     source:close()
   end
+  if self._survival then
+    self._survival:close()
+  end
   if has_given_up then
     tick.add(process.exit, 1)
   end
@@ -156,6 +159,7 @@ function M.start(opts)
   end
   local all = settings.complete("supervisor.start", opts)
   local self = setmetatable({}, Supervisor)
+  self._survival = all.survive and require("mw.supervisor.survival").open(all)
   self._set = WorkerSet.new(all, {
     backend = ClusterBackend.new(all, clock),
     clock = clock,
@@ -165,6 +169,11 @@ function M.start(opts)
     end,
     log = journal.log,
     record = all.crash_dir and recorder(all.crash_dir) or nothing,
+    on_settled = function()
+      if self._survival then
+        self._survival:keep()
+      end
+    end,
     on_over = function(has_given_up)
       over(self, has_given_up)
     end,
@@ -173,6 +182,9 @@ function M.start(opts)
   if from then
     heritage.adopt(self._set, from)
     journal.log(("the master runs anew, with %d workers of before"):format(#from.workers))
+  end
+  if self._survival then
+    self._survival:begin(self._set)
   end
   self._stop_following = signals.follow(self)
   image.hold_signals(false)

@@ -13,7 +13,11 @@ local task = require "mw.task"
 local timers = require "mw.timers"
 local watchdog = require "mw.core.watchdog"
 
-local M = {}
+local M = {
+  --- Where a worker that may survive its master has that one's own standard
+  --- streams, by their numbers.
+  spare_descriptors = { 5, 6 },
+}
 
 -- A report names so many tasks that wait, and no more.
 local most_tasks = 20
@@ -97,6 +101,13 @@ local function drain(graceful_timeout, status)
   listening.close_all(exit)
 end
 
+-- The part of a worker that may survive its master; nil in others.
+local orphan
+
+local function is_alone()
+  return orphan ~= nil and orphan.is_alone()
+end
+
 -- Whether the script has no listener beside ours.
 local function is_ours(event)
   return process.listener_count(event) == 1
@@ -114,7 +125,7 @@ local function watch_errors(graceful_timeout)
     io.stderr:write("mwrun: ", text, "\n")
     if is_leaving then
       return
-    elseif cluster.worker.state ~= "listening" or not process.connected then
+    elseif cluster.worker.state ~= "listening" or not (process.connected or is_alone()) then
       process.exit(1)
     end
     is_leaving = true
@@ -125,7 +136,18 @@ end
 
 -- Without a master it has as long as where that asks it to stop: the kernel ends
 -- it then, hung or not. What it says at its exit needs some of that time.
-local function watch_master(graceful_timeout)
+local function watch_master(graceful_timeout, folder)
+  if folder then
+    orphan = require "mw.supervisor.orphan"
+    orphan.prepare {
+      folder = folder,
+      spares = M.spare_descriptors,
+      drain = function()
+        drain(graceful_timeout, 0)
+      end,
+    }
+    return
+  end
   core.set_parent_death_grace(graceful_timeout)
   function cluster._on_orphaned()
     drain(graceful_timeout * 9 // 10, 0)
@@ -142,7 +164,11 @@ local function watch_signals()
     process.on(name, function() end)
   end
   process.on("SIGTERM", function()
-    if is_ours "SIGTERM" then
+    if not is_ours "SIGTERM" then
+      return
+    elseif is_alone() then
+      orphan.leave()
+    else
       cluster.worker:disconnect()
     end
   end)
@@ -168,13 +194,13 @@ end
 -- Beginning -------------------------------------------------------------------
 
 --- The value of MW_SUPERVISED for a worker.
----@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer, ready: string }
+---@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer, ready: string, survive?: string }
 ---@param descriptor integer where reports go
 ---@return string
 function M.variable(settings, descriptor)
   local numbers = { settings.heartbeat.interval, settings.stall_warning, settings.graceful_timeout, descriptor }
   numbers[#numbers + 1] = settings.ready == "script" and 1 or 0
-  return table.concat(numbers, " ")
+  return table.concat(numbers, " ") .. " " .. (settings.survive or "")
 end
 
 -- Nothing of it keeps the loop alive.
@@ -197,15 +223,17 @@ local function take_variable()
   local text = process.env.MW_SUPERVISED or ""
   process.env.MW_SUPERVISED = nil
   local numbers = {}
-  for number in text:gmatch "%d+" do
+  local words, folder = text:match "^(%d+ %d+ %d+ %d+ %d+) (.*)$"
+  for number in (words or ""):gmatch "%d+" do
     numbers[#numbers + 1] = math.tointeger(number)
   end
-  return table.unpack(numbers)
+  return numbers, folder ~= "" and folder or nil
 end
 
 -- Before the script runs, and only in a worker that has a supervisor.
 local function start()
-  local interval, stall_warning, graceful_timeout, descriptor, is_script = take_variable()
+  local numbers, folder = take_variable()
+  local interval, stall_warning, graceful_timeout, descriptor, is_script = table.unpack(numbers)
   if not descriptor or not cluster.is_worker then
     return
   end
@@ -214,7 +242,7 @@ local function start()
   notifications.open(process.channel)
   watch_signals()
   watch_errors(graceful_timeout)
-  watch_master(graceful_timeout)
+  watch_master(graceful_timeout, folder)
   start_watching(stall_warning, descriptor)
   start_beating(interval)
   if is_script == 1 then

@@ -183,7 +183,9 @@ local function answer_waits(set)
 end
 
 local function pass(set)
-  if set.is_stopping then
+  if set.is_gathering then
+    return
+  elseif set.is_stopping then
     return stop_all(set)
   end
   fit_slots(set)
@@ -217,6 +219,7 @@ function M.run(set)
     answer_waits(set)
   end
   set.is_running = false
+  set.on_settled()
 end
 
 return M

@@ -1,6 +1,7 @@
 -- The options of a supervisor: what they may be, and what they are where
 -- nothing is said.
 
+local StateFolder = require "mw.supervisor.state_folder"
 local options = require "mw.options"
 local policies = require "mw.cluster.policies"
 local uv = require "luv"
@@ -37,6 +38,12 @@ local function watched(value)
   return expected and "boolean or " .. expected or nil
 end
 
+local function place(value)
+  if type(value) ~= "boolean" and options.name(value) then
+    return "boolean or name of a folder"
+  end
+end
+
 local schema = {
   script = options.name,
   args = options.list,
@@ -62,6 +69,7 @@ local schema = {
   crash_dir = options.name,
   watch = watched,
   notifier = notifier,
+  survive = place,
 }
 
 local defaults = {
@@ -102,6 +110,7 @@ function M.complete(what, given)
   if settings.workers == "auto" then
     settings.workers = uv.available_parallelism()
   end
+  settings.survive = settings.survive and StateFolder.place(settings.survive, settings.script) or nil
   return settings
 end
 

@@ -46,6 +46,7 @@ local states = require "mw.supervisor.states"
 ---@field emit fun(event: string, ...: any)
 ---@field log fun(text: string)
 ---@field record fun(worker: mw.SupervisedWorker, failure: mw.WorkerFailure)
+---@field on_settled fun() all that had to be done is done, for now
 ---@field on_over fun(has_given_up: boolean) all workers have ended, and there will be no more
 
 ---@class mw.WorkerSet: mw.SupervisorHost
@@ -58,6 +59,7 @@ local states = require "mw.supervisor.states"
 ---@field reload table? the one that is under way
 ---@field notification string? the value that all workers have been told, in MessagePack
 ---@field is_stopping boolean
+---@field is_gathering boolean? workers of a master before are still to come: until then nothing is done
 ---@field is_handing_on boolean? to the next image of the master: no reload begins, those that wait are for that
 local WorkerSet = {}
 WorkerSet.__index = WorkerSet

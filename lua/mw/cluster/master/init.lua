@@ -1,10 +1,12 @@
 -- The cluster in its master: starting workers, watching them, letting all go.
 
+local Link = require "mw.cluster.messages"
 local MasterWorker = require "mw.cluster.master.worker"
 local child_process = require "mw.child_process"
 local errors = require "mw.error"
 local events = require "mw.cluster.events"
 local fd = require "mw.core.fd"
+local heritage = require "mw.child_process.heritage"
 local listeners = require "mw.cluster.master.listeners"
 local options = require "mw.options"
 local outlets = require "mw.cluster.master.outlets"
@@ -187,6 +189,19 @@ function M._take_over(from)
   local worker = MasterWorker.adopt(from, hooks)
   enter(worker)
   return worker
+end
+
+--- Lets a worker end that has connected to us and is not ours.
+---@param descriptor integer
+function M._turn_away(descriptor)
+  local child = heritage.connected(descriptor)
+  local link = Link.new(child.channel, function(_, received)
+    if received then
+      fd.close(received)
+    end
+  end)
+  link:send { act = "turn_away" }
+  child:disconnect()
 end
 
 --- Goes on with what an earlier image of this process has had.

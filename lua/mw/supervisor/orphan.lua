@@ -1,0 +1,131 @@
+-- A worker whose master is gone, and which survives that: it goes on to serve,
+-- and looks for the next master, which takes it over. (mw.supervisor.survival is
+-- the other side.)
+
+local StateFolder = require "mw.supervisor.state_folder"
+local cluster = require "mw.cluster"
+local fd = require "mw.core.fd"
+local listening = require "mw.cluster.inside.listening"
+local process = require "mw.process"
+local socket = require "mw.core.socket"
+local standard_output = require "mw.process.standard_output"
+local timers = require "mw.timers"
+
+---@class mw.OrphanHost
+---@field folder string where masters are found
+---@field spares integer[] copies of the master's own standard streams, by number
+---@field drain fun() serves what is under way, and ends
+
+local M = {}
+
+-- How often a master is looked for, in milliseconds.
+local period = 250
+
+---@type mw.OrphanHost
+local host
+local is_alone, search = false, nil
+
+-- What the master before had read, whoever has its streams reads now.
+local function use_spares()
+  io.stdout:flush()
+  for number, spare in ipairs(host.spares) do
+    fd.replace(spare, number)
+  end
+end
+
+local function stop_searching()
+  timers.clear_interval(search)
+  search = nil
+end
+
+-- The folder is ours, and so only we, and root, can listen there.
+local function connect()
+  local descriptor = StateFolder.connect(host.folder)
+  local _, uid = nil, nil
+  if descriptor then
+    _, uid = socket.peer(descriptor)
+  end
+  if uid == process.getuid() or uid == 0 then
+    return descriptor
+  elseif descriptor then
+    fd.close(descriptor)
+  end
+end
+
+-- First all that the master before has passed on.
+local function look()
+  local descriptor = listening.is_alone() and connect()
+  if descriptor then
+    stop_searching()
+    is_alone = false
+    cluster._rejoin(descriptor)
+  end
+end
+
+-- In place of the channel, the search keeps a worker alive that has no port.
+local function begin()
+  is_alone = true
+  use_spares()
+  cluster._go_on()
+  search = timers.set_interval(look, period)
+end
+
+--- Whether there is no master.
+---@return boolean
+function M.is_alone()
+  return is_alone
+end
+
+--- Serves what is under way, without a master, and ends.
+function M.leave()
+  if search then
+    stop_searching()
+  end
+  cluster.worker.exited_after_disconnect = true
+  host.drain()
+end
+
+-- A new stream in the place of one that is over.
+function cluster._commands.stream(message, descriptor)
+  if descriptor then
+    io.stdout:flush()
+    fd.replace(descriptor, message.number)
+    fd.close(descriptor)
+  end
+end
+
+function cluster._commands.turn_away(_, descriptor)
+  if descriptor then
+    fd.close(descriptor)
+  end
+  M.leave()
+end
+
+-- Who was to end, or could not serve yet, is of no use to another master.
+local function on_orphaned(is_cut)
+  if is_cut and listening.is_active() then
+    begin()
+  else
+    host.drain()
+  end
+end
+
+--- Lets this worker survive its master.
+---@param opts mw.OrphanHost
+function M.prepare(opts)
+  host = opts
+  for _, spare in ipairs(host.spares) do
+    fd.claim(spare)
+  end
+  standard_output.outlive_readers()
+  listening.outlive_master()
+  cluster._on_orphaned = on_orphaned
+  -- Nobody else limits the time of one that was on its way out.
+  process.on("disconnect", function()
+    if cluster.worker.exited_after_disconnect then
+      host.drain()
+    end
+  end)
+end
+
+return M
