@@ -14,6 +14,13 @@ local script = [[
   local mw = require "mw"
   local supervisor = mw.supervisor.start(assert(mw.json.decode(arg[1])))
   supervisor:on("ready", function(worker) print("ready", worker.pid) end)
+  mw.process.on("SIGWINCH", function()
+    local list = {}
+    for index, worker in ipairs(supervisor:workers()) do
+      list[index] = ("%d:%d:%d:%s"):format(worker.slot, worker.generation, worker.pid, worker.state)
+    end
+    print("workers", table.concat(list, " "))
+  end)
   supervisor:on("exit", function(worker, code, signal) print("exit", worker.pid, code, signal) end)
   supervisor:on("restart", function(worker) print("restart", worker.pid) end)
   supervisor:on("reload", function(ok) print("reload", ok) end)
@@ -29,6 +36,8 @@ local worker_prelude = 'local mw = require "mw"; local process = mw.process; '
 ---@field complaints fun(): string
 ---@field folder spec.Scratch
 ---@field program string the path by which it was started: a link to the mwrun under test
+---@field private _words string[] its command line
+---@field private _orphans integer[] the pids of workers that were left
 local Master = {}
 Master.__index = Master
 
@@ -40,6 +49,14 @@ local function free_port()
 end
 
 local running
+
+--- Starts it, also again after its end.
+function Master:begin()
+  self.child = mw.child_process.spawn(self.program, self._words, {
+    stdio = { "ignore", "pipe", "pipe", self._has_channel and "ipc" or nil },
+  })
+  self.printed, self.complaints = children.collect(self.child.stdout), children.collect(self.child.stderr)
+end
 
 --- Starts a master of workers that run a piece of Lua, each of which must be
 --- ready.
@@ -57,9 +74,9 @@ function M.start(code, opts, ready, more)
   for key, value in pairs(opts or {}) do
     all[key] = value
   end
-  local words = { folder:write("master.lua", script .. (more or "")), mw.json.encode(all) }
-  self.child = mw.child_process.spawn(self.program, words, { stdio = { "ignore", "pipe", "pipe", more and "ipc" or nil } })
-  self.printed, self.complaints = children.collect(self.child.stdout), children.collect(self.child.stderr)
+  self._words = { folder:write("master.lua", script .. (more or "")), mw.json.encode(all) }
+  self._has_channel, self._orphans = more ~= nil, {}
+  self:begin()
   self:wait_for("ready", ready or all.workers)
   return self
 end
@@ -86,6 +103,32 @@ function Master:workers()
   return proc.children(self.child.pid)
 end
 
+--- Its command line, without the program.
+---@return string[]
+function Master:words()
+  return self._words
+end
+
+--- Kills it, and leaves its workers.
+---@return integer[] pids
+function Master:kill()
+  local pids = self:workers()
+  table.move(pids, 1, #pids, #self._orphans + 1, self._orphans)
+  self.child:kill "SIGKILL"
+  self.child:wait "exit"
+  return pids
+end
+
+--- What it says about its workers: slot, generation, pid and state of each.
+---@return string
+function Master:told_workers()
+  self:wait_for("began", 1)
+  local before = self:count "workers"
+  self.child:kill "SIGWINCH"
+  self:wait_for("workers", before + 1)
+  return (self.printed():match ".*workers\t([^\n]*)\n")
+end
+
 --- Lets it run its file again, and waits until it does.
 function Master:run_again()
   local began = self:count "began"
@@ -108,6 +151,11 @@ function M.clean()
     children.finish(running.child)
   end
   if running then
+    for _, pid in ipairs(running._orphans or {}) do
+      if proc.command_line(pid):find(running.folder.path, 1, true) then
+        mw.process.kill(pid, "SIGKILL")
+      end
+    end
     running.folder:remove()
     running = nil
   end

@@ -60,6 +60,14 @@ function M.is_alive(pid)
   return stat ~= nil and stat.state ~= "Z" and stat.state ~= "X"
 end
 
+--- The words of its command line, each with a NUL byte behind it; nothing where
+--- it has ended.
+---@param pid integer
+---@return string
+function M.command_line(pid)
+  return read(("/proc/%d/cmdline"):format(pid)) or ""
+end
+
 local function all_children(pid)
   return (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch "%d+"
 end
