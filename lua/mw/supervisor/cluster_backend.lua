@@ -390,8 +390,13 @@ end
 
 -- Orders -----------------------------------------------------------------------
 
+-- At once: a worker that has not heard it does not survive us.
 function ClusterBackend.activate(_, handle)
   listeners.set_active(handle.worker, true)
+  local channel = handle.worker.process.channel
+  if channel then
+    channel:flush()
+  end
 end
 
 --- It gets no more connections and closes its servers; it ends when nothing
