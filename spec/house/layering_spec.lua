@@ -88,6 +88,7 @@ local lua_doors = {
   ["mw.ipc.descriptor"] = words "process",
   ["mw.process.command_line"] = words "supervisor",
   ["mw.process.parent"] = words "cluster",
+  ["mw.process.standard_output"] = words "supervisor",
   ["mw.process.signals"] = words "child_process",
   ["mw.stream.handle"] = words "child_process ipc net",
   ["mw.stream.readable"] = words "process",

@@ -67,7 +67,7 @@ end
 ---@return spec.Master
 function M.start(code, opts, ready, more)
   local folder = scratch.new()
-  local self = setmetatable({ folder = folder, port = free_port(), program = folder.path .. "/mwrun" }, Master)
+  local self = setmetatable({ folder = folder, port = free_port(), program = folder.path .. "/mwrun", _orphans = {} }, Master)
   running = self
   assert(require("luv").fs_symlink(mw.process.exec_path, self.program))
   local all = { script = folder:write("worker.lua", worker_prelude .. code), args = { tostring(self.port) }, workers = 2 }
@@ -75,7 +75,7 @@ function M.start(code, opts, ready, more)
     all[key] = value
   end
   self._words = { folder:write("master.lua", script .. (more or "")), mw.json.encode(all) }
-  self._has_channel, self._orphans = more ~= nil, {}
+  self._has_channel = more ~= nil
   self:begin()
   self:wait_for("ready", ready or all.workers)
   return self
@@ -143,22 +143,27 @@ function Master:stop()
   assert(result.code == 0, ("ended with %s, %s: %s"):format(result.code, result.signal, self.complaints()))
 end
 
---- Ends the master that there is.
+local function kill_orphans(self)
+  for _, pid in ipairs(self._orphans) do
+    if proc.command_line(pid):find(self.folder.path, 1, true) then
+      mw.process.kill(pid, "SIGKILL")
+    end
+  end
+end
+
+--- Ends the master that there is, and workers that it has left.
 function M.clean()
-  if running and running.child and not running.child.destroyed then
+  if not running then
+    return
+  end
+  kill_orphans(running)
+  if running.child and not running.child.destroyed then
     running.child:disconnect()
     running.child:kill "SIGTERM"
     children.finish(running.child)
   end
-  if running then
-    for _, pid in ipairs(running._orphans or {}) do
-      if proc.command_line(pid):find(running.folder.path, 1, true) then
-        mw.process.kill(pid, "SIGKILL")
-      end
-    end
-    running.folder:remove()
-    running = nil
-  end
+  running.folder:remove()
+  running = nil
 end
 
 --- Declares a test that starts a master, which has ended when it is over.

@@ -86,7 +86,7 @@ function M.leave()
 end
 
 -- A new stream in the place of one that is over.
-function cluster._commands.stream(message, descriptor)
+local function stream(message, descriptor)
   if descriptor then
     io.stdout:flush()
     fd.replace(descriptor, message.number)
@@ -94,7 +94,7 @@ function cluster._commands.stream(message, descriptor)
   end
 end
 
-function cluster._commands.turn_away(_, descriptor)
+local function turn_away(_, descriptor)
   if descriptor then
     fd.close(descriptor)
   end
@@ -120,6 +120,7 @@ function M.prepare(opts)
   standard_output.outlive_readers()
   listening.outlive_master()
   cluster._on_orphaned = on_orphaned
+  cluster._commands.stream, cluster._commands.turn_away = stream, turn_away
   -- Nobody else limits the time of one that was on its way out.
   process.on("disconnect", function()
     if cluster.worker.exited_after_disconnect then

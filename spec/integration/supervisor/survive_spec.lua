@@ -15,8 +15,7 @@ local process = mw.process
 
 local serve = [[
   mw.http.create_server(function(req, res)
-    if req.path == "/slow" then mw.sleep(300) end
-    if req.path == "/hang" then while true do end end
+    if req.path == "/slow" then print "asked\t" mw.sleep(300) end
     if req.path == "/fail" then mw.timers.set_immediate(error, "nobody catches this") end
     if req.path == "/print" then print("said\t" .. process.pid) process.stdout:write "written\t\n" end
     if req.path == "/send" then process.send "sent" end
@@ -246,7 +245,7 @@ describe("Workers that survive their master", function()
     for number = 1, 4 do
       slow[number] = mw.go(raw.request, master.port, "GET /slow")
     end
-    mw.sleep(50)
+    master:wait_for("asked", 4)
     process.kill(workers[1], "SIGTERM")
     raw.request(master.port, "GET /fail")
     for number = 1, 4 do
