@@ -247,13 +247,14 @@ describe("Workers that survive their master", function()
     end
     master:wait_for("asked", 4)
     process.kill(workers[1], "SIGTERM")
+    eventually(ended(workers[1]))
+    slow[5] = mw.go(raw.request, master.port, "GET /slow")
+    master:wait_for("asked", 5)
     raw.request(master.port, "GET /fail")
-    for number = 1, 4 do
+    for number = 1, 5 do
       assert.matches("from %d+", slow[number]:join())
     end
-    for _, pid in ipairs(workers) do
-      eventually(ended(pid))
-    end
+    eventually(ended(workers[2]))
   end)
 end)
 
