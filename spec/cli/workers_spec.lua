@@ -137,6 +137,23 @@ describe("mwrun --workers", function()
     end_well(master, stderr)
   end)
 
+  for policy, has_socket in pairs { none = true, rr = false } do
+    it("spreads connections by the policy that MW_SUPERVISOR names: " .. policy, function()
+      local script = [[
+        local server = require("mw.net").create_server():listen(0, "127.0.0.1")
+        server:on("listening", function() print("has the socket: " .. tostring(server:fileno() ~= nil)) end)
+      ]]
+      local opts = { env = environment(('{"scheduling_policy": %q}'):format(policy)) }
+      local master, stderr = start({ "-w", "1" }, script, {}, opts)
+      local stdout = children.collect(master.stdout)
+      eventually(function()
+        return stdout():find "\n"
+      end)
+      assert.equal(("has the socket: %s\n"):format(has_socket), stdout())
+      end_well(master, stderr)
+    end)
+  end
+
   it("gives up where no worker can start, and says why", function()
     local taken = net.create_server():listen(0, "127.0.0.1")
     local opts = { env = environment '{"restart": {"limit": 1, "delay": 1}}' }

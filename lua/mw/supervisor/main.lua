@@ -76,8 +76,11 @@ function M.start(workers, watch, options, words)
   opts.ready = opts.ready or (watch and "script" or nil)
   -- Each worker that ends leaves much behind: it shall not pile up.
   collectgarbage("incremental", garbage_pause)
-  cluster.setup_master { exec_argv = worker_options(options) }
-  local ok, problem = pcall(supervisor.start, opts)
+  local ok, problem = pcall(function()
+    -- The policy is what it is the first time.
+    cluster.setup_master { exec_argv = worker_options(options), scheduling_policy = opts.scheduling_policy }
+    supervisor.start(opts)
+  end)
   if not ok then
     fail("%s", problem)
   end
