@@ -110,6 +110,16 @@ local function on_orphaned(is_cut)
   end
 end
 
+-- What a program says to a master that is not there is lost; that shall not end
+-- it, unless it is asked for: by a callback, or a listener.
+local unheard = { ERR_IPC_CHANNEL_CLOSED = true, EPIPE = true, ECONNRESET = true }
+
+local function drop_unheard(err)
+  if process.listener_count "error" == 1 and not unheard[err.code] then
+    error(err, 0)
+  end
+end
+
 --- Lets this worker survive its master.
 ---@param opts mw.OrphanHost
 function M.prepare(opts)
@@ -119,6 +129,7 @@ function M.prepare(opts)
   end
   standard_output.outlive_readers()
   listening.outlive_master()
+  process.on("error", drop_unheard)
   cluster._on_orphaned = on_orphaned
   cluster._commands.stream, cluster._commands.turn_away = stream, turn_away
   -- Nobody else limits the time of one that was on its way out.

@@ -211,6 +211,31 @@ describe("Workers that survive their master", function()
     folder:remove()
   end)
 
+  it("may have no port, and go on to send messages, which are lost meanwhile", function()
+    local master = start(
+      [[
+        process.send "ready"
+        local count = 0
+        mw.timers.set_interval(function()
+          count = count + 1
+          process.send(count)
+          if not process.connected then print "alone\t" end
+        end, 5)
+      ]],
+      { workers = 1, ready = "message" },
+      nil,
+      "mw.cluster.on('message', function(_, message) print(message .. '\\t') end) mw.process.on('message', print)"
+    )
+    local workers = master:kill()
+    master:wait_for("alone", 10)
+    master:begin()
+    assert.same(workers, ready_workers(master, 1))
+    master:wait_for("%d+", 5)
+    master.child:disconnect()
+    master:stop()
+    assert.is_false(proc.is_alive(workers[1]))
+  end)
+
   it("have a path and UDP sockets that stay what they were", function()
     local master = start([[
       local server = mw.http.create_server(function(_, res) res:finish "fine" end)

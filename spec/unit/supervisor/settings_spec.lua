@@ -22,6 +22,17 @@ describe("The settings of a supervisor", function()
     assert.is_false(all.args == given.args)
   end)
 
+  it("name a folder for 'survive': beside the script where none is named", function()
+    local function place(survive)
+      return settings.complete("start", { script = "/srv/app.lua", survive = survive }).survive
+    end
+    assert.equal("/srv/.app.lua.state", place(true))
+    assert.equal("/run/app", place "/run/app")
+    assert.equal(uv.cwd() .. "/state", place "state")
+    assert.is_nil(place(false))
+    assert.is_nil(place(nil))
+  end)
+
   for what, case in pairs {
     ["no table"] = { "app.lua", "bad argument 'options'" },
     ["no script"] = { {}, "bad argument 'script'" },
@@ -38,6 +49,7 @@ describe("The settings of a supervisor", function()
       "bad option 'ready' ('listening', 'message', 'script' expected",
     },
     ["a word for watch"] = { { script = "x", watch = "src" }, "bad option 'watch' (boolean or list of strings expected" },
+    ["a number for survive"] = { { script = "x", survive = 1 }, "'survive' (boolean or name of a folder expected, got 1)" },
     ["a notifier without a source"] = { { script = "x", notifier = {} }, "'notifier' (table with 'file' or 'script' expected" },
     ["a notifier with two sources"] = {
       { script = "x", notifier = { file = "a", script = "b" } },
