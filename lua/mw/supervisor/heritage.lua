@@ -41,8 +41,8 @@ local function copy(from, to, fields)
   return to
 end
 
---- Whether a set can be handed on: it is not to stop, no reload has begun, and
---- every worker has a process.
+--- Whether a set can be handed on: it is not to stop, no reload has begun, every
+--- worker has a process, and none is still to be taken over.
 ---@param set mw.WorkerSet
 ---@return boolean
 function M.is_calm(set)
@@ -51,7 +51,7 @@ function M.is_calm(set)
       return false
     end
   end
-  return not set.is_stopping and not set.reload
+  return not set.is_stopping and not set.is_gathering and not set.reload
 end
 
 --- The backend's handles of all workers.

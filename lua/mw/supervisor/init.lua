@@ -151,6 +151,10 @@ local M = { notified = notifications.notified }
 --- { script = …, args = … }: the file's text, in a .json file what that stands
 --- for, or each message that the script sends by process.send(), is told to all
 --- workers whenever it has changed, and to each new one: supervisor.notified(fn).
+--- `survive`: workers go on to serve when this process is killed, and the next
+--- that calls this takes them over, by what stands in a folder: the one of that
+--- name, or with true ".NAME.state" beside the script. Raises where it can't be
+--- had, ERR_SUPERVISOR_STATE where another master has it.
 ---@param opts table
 ---@return mw.Supervisor
 function M.start(opts)

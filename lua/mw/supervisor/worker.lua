@@ -3,6 +3,7 @@
 ---@class mw.SupervisedWorker
 ---@field id integer the backend's; never used again
 ---@field pid integer? nil where the process could not be started
+---@field start_time integer? of the process, where somebody has looked
 ---@field slot integer the place 1..N, which a replacement inherits
 ---@field generation integer how many reloads had begun when it was started, and 1
 ---@field state mw.WorkerState

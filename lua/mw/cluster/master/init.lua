@@ -44,7 +44,7 @@ end
 
 --- Sets how workers are started from now on: exec (the script; ours where
 --- absent) exec_path exec_argv args cwd silent serialization uid gid stdio
---- preload, as for fork, and scheduling_policy, which counts the first time
+--- preload die_with_parent, as for fork, and scheduling_policy, which counts the first time
 --- only. A later call changes the keys that it has. `setup` follows, with the
 --- settings.
 ---@param changes? table
