@@ -112,13 +112,11 @@ describe("A set of workers", function()
     local fake = fake_set.ready()
     fake.set.is_gathering = true
     fake:worker(1):exit(1)
-    require("mw.supervisor.operations").reload(fake.set, function() end)
     assert.is_false(heritage.is_calm(fake.set))
     assert.equal("2:2:ready", fake:shape())
     fake.set.is_gathering = nil
     fake.set:reconcile()
     assert.equal("3:1:starting 2:2:ready", fake:shape())
-    assert.truthy(fake.set.reload)
   end)
 
   it("is calm but for a reload, and for one that could not be started", function()
