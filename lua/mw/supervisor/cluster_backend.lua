@@ -340,6 +340,12 @@ local function give_streams(worker, theirs)
   end
 end
 
+--- Gives no id up to this one to a new worker.
+---@param last integer
+function ClusterBackend.skip_ids(_, last)
+  cluster._skip_ids(last)
+end
+
 --- Goes on with a worker whose master is gone, from the moment when it has
 --- connected to us. `done` is called when its ports are ours.
 ---@param from mw.StateOfWorker

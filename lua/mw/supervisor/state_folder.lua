@@ -98,6 +98,7 @@ end
 ---@field workers_option integer from which `wanted` has come, or been scaled away
 ---@field generation integer
 ---@field restarts integer
+---@field last_id integer the highest that any worker had
 ---@field workers mw.StateOfWorker[] in the order of their slots
 
 -- JSON has no bytes that are no text.
@@ -140,6 +141,7 @@ local fields = {
   workers_option = positive,
   generation = positive,
   restarts = whole,
+  last_id = whole,
   workers = options.table,
 }
 

@@ -41,7 +41,7 @@ function Survival.open(settings)
     error(err, 0)
   end
   local script = command_line.absolute(settings.script)
-  return setmetatable({ _folder = folder, _script = script, _awaited = {} }, Survival)
+  return setmetatable({ _folder = folder, _script = script, _awaited = {}, _last_id = 0 }, Survival)
 end
 
 -- What is written -----------------------------------------------------------------
@@ -55,6 +55,7 @@ end
 local function state_of(self)
   local set, list = self._set, {}
   for _, worker in ipairs(set:list()) do
+    self._last_id = math.max(self._last_id, worker.id)
     list[#list + 1] = start_time(worker)
       and {
         id = worker.id,
@@ -72,6 +73,7 @@ local function state_of(self)
     workers_option = set.settings.workers,
     generation = set.generation,
     restarts = set.restarts,
+    last_id = self._last_id,
     workers = list,
   }
 end
@@ -277,7 +279,8 @@ end
 
 local function gather(self, state)
   local set = self._set
-  self._state = state
+  self._state, self._last_id = state, state.last_id
+  set.backend:skip_ids(state.last_id)
   await(self, state)
   if next(self._awaited) == nil then
     return

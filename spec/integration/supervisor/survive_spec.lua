@@ -74,6 +74,14 @@ local function state_path(master)
   return master.folder.path .. "/.worker.lua.state"
 end
 
+local function state_of(master)
+  return mw.json.decode(assert(master.folder:read ".worker.lua.state/workers.json"))
+end
+
+local function write_state(master, text)
+  master.folder:write(".worker.lua.state/workers.json", text)
+end
+
 describe("Workers that survive their master", function()
   for _, policy in ipairs { "rr", "least", "sticky", "none", "reuseport" } do
     it("serve on, and are taken over by the next one: " .. policy, function()
@@ -159,8 +167,9 @@ describe("Workers that survive their master", function()
     assert.is_false(proc.is_alive(workers[1]))
   end)
 
-  it("are replaced where they have died meanwhile", function()
+  it("are replaced where they have died meanwhile, by others with ids of their own", function()
     local master = start(nil, { workers = 3 })
+    local last = state_of(master).last_id
     local workers = master:kill()
     process.kill(workers[1], "SIGKILL")
     eventually(ended(workers[1]))
@@ -168,6 +177,7 @@ describe("Workers that survive their master", function()
     local now = ready_workers(master, 3)
     assert.same({ workers[2], workers[3] }, { now[1], now[2] })
     assert.equal(1, #master:workers())
+    assert.same({ 3, 4 }, { last, state_of(master).last_id })
     master:stop()
   end)
 
@@ -313,10 +323,9 @@ describe("The next master", function()
     eventually(ended(workers[1]))
     local other = mw.child_process.spawn("sleep", { "60" })
     other:wait "spawn"
-    local path = state_path(master) .. "/workers.json"
-    local state = mw.json.decode(assert(io.open(path)):read "a")
+    local state = state_of(master)
     state.workers[1].pid = other.pid
-    master.folder:write(".worker.lua.state/workers.json", mw.json.encode(state))
+    write_state(master, mw.json.encode(state))
     master:begin()
     master:wait_for("ready", 1)
     assert.equal(1, #ready_workers(master, 1))
@@ -346,8 +355,7 @@ describe("The next master", function()
     it("starts afresh, and lets the others end, where " .. what, function()
       local master = start(nil, { workers = 1, restart = { delay = 100 } })
       local workers = master:kill()
-      local text = assert(master.folder:read ".worker.lua.state/workers.json")
-      master.folder:write(".worker.lua.state/workers.json", spoil(mw.json.decode(text)))
+      write_state(master, spoil(state_of(master)))
       master:begin()
       master:wait_for("ready", 1)
       eventually(ended(workers[1]))

@@ -181,6 +181,12 @@ function M._heritage()
   return { last_id = last_id, workers = list, listeners = listeners.heritage() }
 end
 
+--- Gives no id up to this one to a new worker.
+---@param last integer
+function M._skip_ids(last)
+  last_id = math.max(last_id, last)
+end
+
 --- Goes on with a worker of a master before this one. What it serves, it will
 --- tell.
 ---@param from mw.MasterWorkerHeritage
