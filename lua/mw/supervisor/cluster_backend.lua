@@ -4,22 +4,20 @@
 local Output = require "mw.supervisor.output"
 local Tracer = require "mw.supervisor.tracer"
 local cluster = require "mw.cluster"
-local fd = require "mw.core.fd"
 local fork_server = require "mw.fork_server"
 local inside = require "mw.supervisor.inside"
 local journal = require "mw.supervisor.journal"
 local listeners = require "mw.cluster.master.listeners"
 local memory = require "mw.supervisor.memory"
 local notifications = require "mw.supervisor.notifications"
+local process = require "mw.process"
+local streams = require "mw.supervisor.streams"
 local timers = require "mw.timers"
 local watchdog = require "mw.core.watchdog"
 
 ---@class mw.ClusterBackend: mw.SupervisorBackend
 local ClusterBackend = {}
 ClusterBackend.__index = ClusterBackend
-
--- Behind the three standard streams and the channel.
-local report_descriptor = 4
 
 -- For what is left to read after a worker's end, in milliseconds: altogether, and
 -- for more to come.
@@ -44,19 +42,6 @@ function ClusterBackend.new(settings, clock)
   return setmetatable({ _settings = settings, _clock = clock }, ClusterBackend)
 end
 
-local inherited_streams = { "ignore", "pipe", "pipe", "ipc", "pipe" }
-
--- A worker that may survive us gets our own streams, too, for that time.
-local function streams_of(settings)
-  local streams = { table.unpack(inherited_streams) }
-  if settings.survive then
-    for number, spare in pairs(inside.spare_descriptors) do
-      streams[spare + 1] = number
-    end
-  end
-  return streams
-end
-
 local function set_up(settings)
   listeners.lends_sockets = settings.survive ~= nil
   cluster.setup_master {
@@ -64,14 +49,14 @@ local function set_up(settings)
     args = settings.args,
     preload = settings.preload,
     scheduling_policy = settings.scheduling_policy,
-    stdio = streams_of(settings),
+    stdio = streams.stdio(settings.survive ~= nil),
     die_with_parent = settings.survive == nil,
   }
 end
 
 local function fork(settings, slot)
   set_up(settings)
-  return cluster._fork({ MW_SUPERVISED = inside.variable(settings, report_descriptor) }, slot)
+  return cluster._fork({ MW_SUPERVISED = inside.variable(settings, streams.report_descriptor) }, slot)
 end
 
 -- A worker of an earlier image of the master may have closed its end.
@@ -104,7 +89,7 @@ local function follow_reports(self, handle)
   handle.tracer = Tracer.new(function()
     child:kill(watchdog.signal)
   end, self._clock)
-  follow_stream(child.stdio[report_descriptor], function(piece)
+  follow_stream(child.stdio[streams.report_descriptor], function(piece)
     handle.tracer:push(piece)
   end)
 end
@@ -311,35 +296,6 @@ end
 
 -- The next master -----------------------------------------------------------------
 
-local function open_pair(number)
-  if number == report_descriptor then
-    return fd.socketpair()
-  end
-  return fd.pipe()
-end
-
--- Our ends of the streams, and theirs, by their numbers.
-local function open_streams()
-  local ours, theirs = {}, {}
-  for _, number in ipairs { 1, 2, report_descriptor } do
-    local our_end, their_end = open_pair(number)
-    if our_end then
-      ours[#ours + 1], theirs[number] = { number = number, fd = our_end }, their_end
-    end
-  end
-  return ours, theirs
-end
-
-local function give_streams(worker, theirs)
-  for number, descriptor in pairs(theirs) do
-    worker._link:send({ act = "stream", number = number }, descriptor)
-    fd.close(descriptor)
-  end
-  for number, spare in pairs(inside.spare_descriptors) do
-    worker._link:send({ act = "stream", number = spare }, number)
-  end
-end
-
 --- Gives no id up to this one to a new worker.
 ---@param last integer
 function ClusterBackend.skip_ids(_, last)
@@ -354,7 +310,7 @@ end
 ---@param done fun()
 function ClusterBackend:take_over(from, stranger, descriptor, done)
   set_up(self._settings)
-  local ours, theirs = open_streams()
+  local ours, theirs = streams.open()
   local worker = cluster._take_over {
     id = from.id,
     slot = from.slot,
@@ -376,7 +332,7 @@ function ClusterBackend:take_over(from, stranger, descriptor, done)
     tracer = { is_open = true, rest = "" },
     is_asked = false,
   }
-  give_streams(worker, theirs)
+  streams.give(worker, theirs)
   worker._link:send({ act = "rejoin" }, nil, done)
 end
 
