@@ -1,7 +1,6 @@
 -- The options of a supervisor: what they may be, and what they are where
 -- nothing is said.
 
-local StateFolder = require "mw.supervisor.state_folder"
 local options = require "mw.options"
 local policies = require "mw.cluster.policies"
 local uv = require "luv"
@@ -110,7 +109,11 @@ function M.complete(what, given)
   if settings.workers == "auto" then
     settings.workers = uv.available_parallelism()
   end
-  settings.survive = settings.survive and StateFolder.place(settings.survive, settings.script) or nil
+  if settings.survive then
+    settings.survive = require("mw.supervisor.state_folder").place(settings.survive, settings.script)
+  else
+    settings.survive = nil
+  end
   return settings
 end
 
