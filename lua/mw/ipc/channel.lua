@@ -30,10 +30,9 @@ end
 -- Keeps the loop alive for who listens, and for a handle that may have to be
 -- sent again.
 local function set_referenced(self)
-  if not self._by_hand then
-    local method = (self._is_followed or self._sender:is_busy()) and "ref" or "unref"
-    self._core[method](self._core)
-  end
+  local is_wanted = self._is_followed or self._sender:is_busy()
+  local method = self._by_hand or is_wanted and "ref" or "unref"
+  self._core[method](self._core)
 end
 
 -- After disconnect(), once everything has gone out and every handle is there.
@@ -362,13 +361,13 @@ end
 
 --- Lets the channel keep the loop alive, whoever listens.
 function Channel:ref()
-  self._by_hand = true
+  self._by_hand = "ref"
   self._core:ref()
 end
 
 --- Lets the loop end although the channel is open.
 function Channel:unref()
-  self._by_hand = true
+  self._by_hand = "unref"
   self._core:unref()
 end
 

@@ -91,14 +91,18 @@ end
 
 -- The end ----------------------------------------------------------------------
 
+-- Lets it end in time, whatever is left then.
+local function limit_time(graceful_timeout, status)
+  timers.set_timeout(process.exit, graceful_timeout, status):unref()
+end
+
 -- Serves what is under way, and ends.
 local function drain(graceful_timeout, status)
-  local function exit()
-    process.exit(status)
-  end
   process.exit_code = status
-  timers.set_timeout(exit, graceful_timeout):unref()
-  listening.close_all(exit)
+  limit_time(graceful_timeout, status)
+  listening.close_all(function()
+    process.exit(status)
+  end)
 end
 
 -- The part of a worker that may survive its master; nil in others.
@@ -136,12 +140,16 @@ end
 
 -- Without a master it has as long as where that asks it to stop: the kernel ends
 -- it then, hung or not. What it says at its exit needs some of that time.
-local function watch_master(graceful_timeout, folder)
+local function watch_master(graceful_timeout, folder, is_script)
   if folder then
     orphan = require "mw.supervisor.orphan"
     orphan.prepare {
       folder = folder,
       spares = M.spare_descriptors,
+      is_script = is_script,
+      limit_time = function()
+        limit_time(graceful_timeout)
+      end,
       drain = function()
         drain(graceful_timeout, 0)
       end,
@@ -194,7 +202,7 @@ end
 -- Beginning -------------------------------------------------------------------
 
 --- The value of MW_SUPERVISED for a worker.
----@param settings { heartbeat: { interval: integer }, stall_warning: integer, graceful_timeout: integer, ready: string, survive?: string }
+---@param settings table
 ---@param descriptor integer where reports go
 ---@return string
 function M.variable(settings, descriptor)
@@ -242,7 +250,7 @@ local function start()
   notifications.open(process.channel)
   watch_signals()
   watch_errors(graceful_timeout)
-  watch_master(graceful_timeout, folder)
+  watch_master(graceful_timeout, folder, is_script == 1)
   start_watching(stall_warning, descriptor)
   start_beating(interval)
   if is_script == 1 then

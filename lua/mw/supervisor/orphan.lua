@@ -14,6 +14,8 @@ local timers = require "mw.timers"
 ---@class mw.OrphanHost
 ---@field folder string where masters are found
 ---@field spares integer[] copies of the master's own standard streams, by number
+---@field is_script boolean whether it may be no server
+---@field limit_time fun() lets it end in time
 ---@field drain fun() serves what is under way, and ends
 
 local M = {}
@@ -62,12 +64,16 @@ local function look()
   end
 end
 
--- In place of the channel, the search keeps a worker alive that has no port.
+-- In place of the channel, the search keeps a worker alive that has no port; but
+-- no script that is to end with its last handle.
 local function begin()
   is_alone = true
   use_spares()
   cluster._go_on()
   search = timers.set_interval(look, period)
+  if host.is_script and not listening.is_used() then
+    search:unref()
+  end
 end
 
 --- Whether there is no master.
@@ -131,13 +137,8 @@ function M.prepare(opts)
   listening.outlive_master()
   process.on("error", drop_unheard)
   cluster._on_orphaned = on_orphaned
+  cluster._on_dismissed = host.limit_time
   cluster._commands.stream, cluster._commands.turn_away = stream, turn_away
-  -- Nobody else limits the time of one that was on its way out.
-  process.on("disconnect", function()
-    if cluster.worker.exited_after_disconnect then
-      host.drain()
-    end
-  end)
 end
 
 return M

@@ -181,6 +181,21 @@ describe("Workers that survive their master", function()
     master:stop()
   end)
 
+  it("have their time to end when they are asked to, and no more where their master is killed then", function()
+    local master = start([[
+      process.on("disconnect", function()
+        mw.timers.set_timeout(print, 50, "ends\t")
+        mw.timers.set_timeout(print, 60000)
+      end)
+      process.send "ready"
+    ]], { workers = 1, ready = "message", graceful_timeout = 500 })
+    local workers = master:workers()
+    master.child:kill "SIGTERM"
+    master:wait_for("ends", 1)
+    assert.same(workers, master:kill())
+    eventually(ended(workers[1]))
+  end)
+
   it("write where their master wrote, and then where the next one does", function()
     local master = start(nil, { workers = 1, output = "prefix" })
     local printed = master.printed

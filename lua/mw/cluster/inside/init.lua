@@ -40,6 +40,8 @@ local function watch_channel(worker, module, channel)
       tick.add(exit)
     elseif outcome == "orphaned" then
       tick.add(module._on_orphaned, channel:is_cut())
+    else
+      module._on_dismissed()
     end
   end)
 end
@@ -74,6 +76,8 @@ function M.start(identity)
     -- What a worker does whose master is gone, or has dropped it (true), or that
     -- has closed the channel itself.
     _on_orphaned = exit,
+    -- What one does that was on its way out, once nobody waits for its end.
+    _on_dismissed = function() end,
     -- What the master may ask for beside what is the cluster's, by `act`.
     _commands = {},
   }
