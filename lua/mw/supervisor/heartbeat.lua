@@ -3,6 +3,7 @@
 
 ---@class mw.Heartbeat
 ---@field period integer how often to check, in milliseconds
+---@field private _back_at integer the end of the last gap between checks
 local Heartbeat = {}
 Heartbeat.__index = Heartbeat
 
@@ -10,30 +11,32 @@ Heartbeat.__index = Heartbeat
 ---@return mw.Heartbeat
 function Heartbeat.new(opts)
   local period = math.max(1, math.min(opts.interval, opts.timeout) // 2)
-  return setmetatable({ period = period, _timeout = opts.timeout }, Heartbeat)
+  return setmetatable({ period = period, _timeout = opts.timeout, _back_at = 0 }, Heartbeat)
 end
 
 -- After a suspend, or while the master itself was held up, everybody looks
--- hung: their beats wait to be read. A gap that is short beside the timeout is
--- not what makes them so, and a master that is always late still finds them.
-local function was_away(self, now)
-  local last = self._last_check
+-- hung: their beats wait to be read, or they have been held up as well and go on
+-- a little later. A gap that is short beside the timeout is not what makes them so,
+-- and a master that is always late still finds them.
+local function note_gap(self, now)
+  local last = self._last_check or now
   self._last_check = now
-  return last ~= nil and now - last > math.max(3 * self.period, self._timeout // 2)
+  if now - last > math.max(3 * self.period, self._timeout // 2) then
+    self._back_at = now
+  end
 end
 
---- The workers of a list that are hung; none in the first check after a gap.
+--- The workers of a list that are hung; after a gap between checks each has the
+--- whole timeout again.
 ---@generic T: { last_beat: integer? }
 ---@param now integer on a clock that only goes forward
 ---@param workers T[]
 ---@return T[]
 function Heartbeat:hung(now, workers)
   local found = {}
-  if was_away(self, now) then
-    return found
-  end
+  note_gap(self, now)
   for _, worker in ipairs(workers) do
-    if worker.last_beat and now - worker.last_beat > self._timeout then
+    if worker.last_beat and now - math.max(worker.last_beat, self._back_at) > self._timeout then
       found[#found + 1] = worker
     end
   end

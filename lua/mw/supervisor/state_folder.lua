@@ -223,6 +223,9 @@ local function write_all(path, text)
   local count
   count, problem, code = uv.fs_write(descriptor, text, 0)
   uv.fs_close(descriptor)
+  if count and count < #text then
+    return nil, "ENOSPC: no space left on device", "ENOSPC"
+  end
   return count, problem, code
 end
 
