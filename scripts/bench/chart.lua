@@ -3,7 +3,7 @@
 
 local M = {}
 
-local width, label_width, row_height, top = 900, 430, 22, 40
+local width, label_width, row_height, top = 900, 430, 22, 64
 local decades = 3 -- from a tenth to a hundred
 
 local colours = { node = "#5b8c5a", nginx = "#3b6ea5", gunicorn = "#a56a3b", lua = "#777777" }
@@ -20,7 +20,7 @@ end
 
 local function bar(row, title, peer, factor)
   local y, from, to = top + row * row_height, place(1), place(factor)
-  local colour = colours[peer:match "^%a+"] or "#999999"
+  local colour = colours[peer] or "#999999"
   local parts = {
     ('<text x="%d" y="%d" text-anchor="end">%s</text>'):format(label_width - 8, y + 14, escape(title)),
     ('<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>'):format(
@@ -42,8 +42,8 @@ local function rows_of(results)
       local peer = result.figures[index]
       if ours.median and peer.median then
         local factor = result.is_rate and ours.median / peer.median or peer.median / ours.median
-        local title = ("%s: %s"):format(result.title, peer.name)
-        rows[#rows + 1] = bar(#rows, title, peer.name, factor)
+        local name = peer.name:match "^%a+"
+        rows[#rows + 1] = bar(#rows, ("%s: %s"):format(result.title, name), name, factor)
       end
     end
   end
@@ -72,6 +72,7 @@ function M.draw(results)
       height
     ),
     ('<rect width="%d" height="%d" fill="white"/>'):format(width, height),
+    ('<text x="%d" y="22" text-anchor="end" font-size="15">how many times better than the peer</text>'):format(width - 60),
     axis(height),
     table.concat(rows, "\n"),
     "</svg>\n",
