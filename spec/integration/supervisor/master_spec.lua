@@ -246,7 +246,7 @@ describe("A master", function()
           count = count + 1
           print "on"
           io.stderr:write "and on\n"
-        end, 5)
+        end, 5):unref()
         mw.http.create_server(function(_, res) res:finish(tostring(count)) end):listen(%d, "127.0.0.1")
       ]]):format(port))
       local command = ("'%s' -w 1 %s & echo $! >&3; wait $!; echo status $? >&3"):format(process.exec_path, script)

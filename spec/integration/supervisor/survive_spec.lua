@@ -245,7 +245,7 @@ describe("Workers that survive their master", function()
           count = count + 1
           process.send(count)
           if not process.connected then print "alone\t" end
-        end, 5)
+        end, 5):unref()
       ]],
       { workers = 1, ready = "message" },
       nil,
